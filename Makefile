@@ -1,0 +1,44 @@
+# One door to every job. `make` alone lists them.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test unit lint format clean
+
+help: ## list the jobs
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "vaeval needs Python 3.11 or newer. Received: $$($(PYTHON) --version 2>&1). Next: make PYTHON=/path/to/python3.11 demo" >&2; exit 1; }
+	@echo "Installing into $(VENV) (once; a few minutes)" >&2
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $(STAMP)
+
+install: $(STAMP) ## create the virtual environment and install vaeval into it
+
+demo: install ## train a small VAE, evaluate five checkpoints of it, print the leaderboard
+	@$(BIN)/vaeval demo
+
+test: install lint ## everything: lint, then all tests
+	@$(BIN)/python -m pytest
+
+unit: install ## the fast tests alone
+	@$(BIN)/python -m pytest -m "not service and not tensorflow"
+
+lint: install ## ruff, mypy, import contracts
+	@$(BIN)/ruff format --check --quiet . || { echo "Run: make format" >&2; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --verbose >/dev/null || $(BIN)/lint-imports
+
+format: install ## rewrite the code in the house format
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --quiet --fix .
+
+clean: ## remove the virtual environment and caches
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,1 @@
+"""How workers hear that work is there. A lost or doubled message changes nothing; `base` says why."""

@@ -1,0 +1,34 @@
+"""The queue is a bell, not a list of work.
+
+A message says «something is claimable», nothing else: the worker that hears it asks the database what to do. So a message
+may be lost (recovery rings again), doubled (the second claim finds nothing) or late without any harm, and the order of
+work is decided in SQL, where priorities are.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+WORK_TASK = "vaeval.work"
+"""Celery task name of the bell; it takes no arguments."""
+
+WORK_QUEUE = "vaeval.work"
+"""Celery queue that all slots listen to."""
+
+
+class WorkQueue(Protocol):
+    """The bell."""
+
+    def ring(self, times: int) -> None:
+        """Announce `times` pieces of claimable work.
+
+        Raises:
+            ServiceUnreachable: The broker does not answer.
+        """
+
+    def waiting(self) -> int:
+        """Announcements that no worker has taken yet.
+
+        Raises:
+            ServiceUnreachable: The broker does not answer.
+        """

@@ -1,0 +1,154 @@
+"""Where vaeval keeps things and finds its services. The only reader of the VAEVAL_* environment variables.
+
+Every variable may instead be given as a file: `VAEVAL_DATABASE_URL_FILE=/run/secrets/database_url` holds the value, so
+that passwords stay out of process lists and compose files.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from vaeval_core.errors import InvalidInput
+
+VARIABLES: dict[str, str] = {
+    "VAEVAL_HOME": "Folder for everything that is not told otherwise. Default: ~/.vaeval",
+    "VAEVAL_DATABASE_URL": "sqlite:///… or postgresql://… . Default: a SQLite file in VAEVAL_HOME",
+    "VAEVAL_BROKER_URL": "redis://… or rediss://… . Default: a Valkey server that vaeval starts itself",
+    "VAEVAL_ARTIFACTS": "Folder or fsspec URL (s3://…) for arrays and pictures. Default: VAEVAL_HOME/artifacts",
+    "VAEVAL_LEASE_SECONDS": "A worker that is silent this long is taken for dead. Default: 60",
+    "VAEVAL_SWEEP_SECONDS": "How often lost work is looked for. Default: 15",
+}
+"""Every variable with its meaning: what `vaeval config` prints and what docker-compose.yml is checked against."""
+
+MAX_ATTEMPTS = 3
+"""Claims of one shard before it fails: a shard that kills its worker must not do so for ever."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Resolved settings; see `VARIABLES`.
+
+    Attributes:
+        home: Folder of the installation.
+        database_url: SQLAlchemy URL with its driver, password included.
+        broker_url: Celery broker URL, or None for the embedded server.
+        artifacts: fsspec URL or path.
+        lease_seconds: Lease of a claim; renewed four times as often.
+        sweep_seconds: Pause between two sweeps of recovery.
+    """
+
+    home: Path
+    database_url: str
+    broker_url: str | None
+    artifacts: str
+    lease_seconds: float = 60.0
+    sweep_seconds: float = 15.0
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
+        """Read the variables; nothing is created or connected.
+
+        Raises:
+            InvalidInput: A variable has a value that cannot be used, or a `_FILE` variable names no readable file.
+        """
+        values = _with_files(os.environ if environment is None else environment)
+        home = Path(values.get("VAEVAL_HOME") or "~/.vaeval").expanduser().absolute()
+        return cls(
+            home=home,
+            database_url=_database_url(values.get("VAEVAL_DATABASE_URL") or f"sqlite:///{home / 'vaeval.db'}"),
+            broker_url=_broker_url(values.get("VAEVAL_BROKER_URL")),
+            artifacts=values.get("VAEVAL_ARTIFACTS") or str(home / "artifacts"),
+            lease_seconds=_seconds(values, "VAEVAL_LEASE_SECONDS", cls.lease_seconds),
+            sweep_seconds=_seconds(values, "VAEVAL_SWEEP_SECONDS", cls.sweep_seconds),
+        )
+
+    @property
+    def is_sqlite(self) -> bool:
+        """True if the database is a file."""
+        return self.database_url.startswith("sqlite")
+
+    def shown(self) -> dict[str, str]:
+        """Variable → value for people: passwords are replaced by ***."""
+        return {
+            "VAEVAL_HOME": str(self.home),
+            "VAEVAL_DATABASE_URL": without_password(self.database_url),
+            "VAEVAL_BROKER_URL": without_password(self.broker_url) if self.broker_url else "embedded Valkey",
+            "VAEVAL_ARTIFACTS": without_password(self.artifacts),
+            "VAEVAL_LEASE_SECONDS": f"{self.lease_seconds:g}",
+            "VAEVAL_SWEEP_SECONDS": f"{self.sweep_seconds:g}",
+        }
+
+    def as_environment(self) -> dict[str, str]:
+        """The variables that make another process see the same settings. Holds passwords: never print it."""
+        variables = self.shown() | {"VAEVAL_DATABASE_URL": self.database_url, "VAEVAL_ARTIFACTS": self.artifacts}
+        del variables["VAEVAL_BROKER_URL"]
+        return variables | ({"VAEVAL_BROKER_URL": self.broker_url} if self.broker_url else {})
+
+
+def without_password(url: str) -> str:
+    """The URL with its password replaced by ***; anything that is no URL comes back unchanged."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    user_and_host = parts.netloc.rsplit("@", 1)
+    user = user_and_host[0].split(":", 1)[0]
+    return urlunsplit(parts._replace(netloc=f"{user}:***@{user_and_host[1]}"))
+
+
+def _with_files(environment: Mapping[str, str]) -> dict[str, str]:
+    values = {name: value for name, value in environment.items() if name in VARIABLES}
+    for name in VARIABLES:
+        path = environment.get(f"{name}_FILE")
+        if not path:
+            continue
+        try:
+            values[name] = Path(path).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise InvalidInput(
+                f"The file named by {name}_FILE cannot be read.",
+                received=f"{path} ({error.strerror})",
+                expected=f"a readable file that holds the value of {name}",
+            ) from error
+    return values
+
+
+def _database_url(url: str) -> str:
+    """Name the driver: a bare postgresql:// means another driver in each SQLAlchemy version."""
+    scheme, separator, rest = url.partition("://")
+    driver = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg"}.get(scheme, scheme)
+    if not separator or driver not in {"sqlite", "postgresql+psycopg"}:
+        raise InvalidInput(
+            "VAEVAL_DATABASE_URL names no database that vaeval knows.",
+            received=without_password(url),
+            expected="sqlite:///path/to/file.db or postgresql://user:password@host/database",
+        )
+    return f"{driver}://{rest}"
+
+
+def _broker_url(url: str | None) -> str | None:
+    if not url:
+        return None
+    if url.partition("://")[0] not in {"redis", "rediss", "redis+socket"}:
+        raise InvalidInput(
+            "VAEVAL_BROKER_URL names no broker that vaeval knows.",
+            received=without_password(url),
+            expected="redis://host:6379/0, rediss://… or redis+socket:///path/to/socket; unset it for the embedded server",
+        )
+    return url
+
+
+def _seconds(values: Mapping[str, str], name: str, default: float) -> float:
+    text = values.get(name)
+    if not text:
+        return default
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = float("nan")
+    if not 0.1 <= seconds <= 86_400:  # NaN fails both
+        raise InvalidInput(f"{name} is no usable number of seconds.", received=text, expected="0.1 to 86400")
+    return seconds

@@ -1,0 +1,109 @@
+"""Everything that can go wrong, as sentences for a person.
+
+Every error of vaeval answers four questions: what happened, what was received, what was expected, what to do next.
+The command line prints the four parts one a line and picks the exit code by class; a notebook sees them as one text.
+
+    VaevalError
+    ├── InvalidInput            the caller gave something that cannot be used
+    │   ├── CheckpointRejected  a file that is no usable VAE
+    │   ├── ImagesRejected      images that cannot be read or do not fit
+    │   └── TooFewImages        a statistic needs more images than there are
+    ├── NotFound                a path, an evaluation, a protocol that does not exist
+    ├── WeightsUnavailable      extractor weights are neither here nor to be had
+    ├── StorageFailed           a file could not be written or came back altered
+    ├── ServiceUnreachable      database or broker does not answer
+    ├── SchemaMismatch          the database is of another revision than this program
+    └── WaitTimedOut            waiting ended before the work did
+"""
+
+from __future__ import annotations
+
+
+class VaevalError(Exception):
+    """Base of all errors that vaeval raises on purpose.
+
+    Args:
+        what: What happened, one sentence with its full stop.
+        received: What was given, as the user would recognise it; None if there is nothing to show.
+        expected: What would have been accepted.
+        next_step: What to do now, preferably a command.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        received: object | None = None,
+        expected: str | None = None,
+        next_step: str | None = None,
+    ) -> None:
+        self.what = what
+        self.received = None if received is None else str(received)
+        self.expected = expected
+        self.next_step = next_step
+        super().__init__(what, received, expected, next_step)
+
+    def parts(self) -> dict[str, str]:
+        """The parts that are known, in reading order, for tables and JSON."""
+        named = {
+            "what": self.what,
+            "received": self.received,
+            "expected": self.expected,
+            "next": self.next_step,
+        }
+        return {name: text for name, text in named.items() if text is not None}
+
+    def __str__(self) -> str:
+        labels = {"received": "Received", "expected": "Expected", "next": "Next"}
+        parts = self.parts()
+        return " ".join([parts.pop("what"), *(f"{labels[name]}: {text}" for name, text in parts.items())])
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return (_rebuild, (type(self), self.what, self.received, self.expected, self.next_step))
+
+
+def _rebuild(
+    kind: type[VaevalError], what: str, received: str | None, expected: str | None, next_step: str | None
+) -> VaevalError:
+    """Undo `VaevalError.__reduce__`: keyword-only arguments survive the trip between processes."""
+    return kind(what, received=received, expected=expected, next_step=next_step)
+
+
+class InvalidInput(VaevalError):
+    """The caller gave something that cannot be used."""
+
+
+class CheckpointRejected(InvalidInput):
+    """A checkpoint is there but is no VAE that can be evaluated."""
+
+
+class ImagesRejected(InvalidInput):
+    """Images cannot be read, or do not fit the checkpoint."""
+
+
+class TooFewImages(InvalidInput):
+    """A statistic needs more images than it was given."""
+
+
+class NotFound(VaevalError):
+    """Something named by the caller does not exist."""
+
+
+class WeightsUnavailable(VaevalError):
+    """The weights of a feature extractor are neither on this machine nor to be had."""
+
+
+class StorageFailed(VaevalError):
+    """A file could not be written, or came back different from what was written."""
+
+
+class ServiceUnreachable(VaevalError):
+    """The database or the broker does not answer."""
+
+
+class SchemaMismatch(VaevalError):
+    """The database has another revision than this program."""
+
+
+class WaitTimedOut(VaevalError):
+    """The time given for waiting is over; the work goes on."""

@@ -1,0 +1,147 @@
+"""What a user asks for, before dataset, checkpoint and weights are known: presets and YAML protocols.
+
+`ProtocolRequest` is the wish, `Protocol` the frozen fact: `resolve` turns the one into the other.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from vaeval_core.errors import InvalidInput, NotFound, TooFewImages
+from vaeval_core.protocol import ExtractorSpec, ImageFit, Protocol
+from vaeval_core.types import ImageShape
+
+DEFAULT_EXTRACTOR = "inception-v3-random"
+
+
+class ProtocolRequest(BaseModel):
+    """How to evaluate, as a user writes it in a YAML file.
+
+    Attributes:
+        name: Shown in tables; not part of the fingerprint.
+        samples: Prior samples to decode.
+        reconstructions: Real images to reconstruct; fewer if the data set has fewer.
+        reference: Real images to compare against; fewer if the data set has fewer.
+        seed: Seed of all noise.
+        extractor: Name of the feature extractor.
+        resize: Fit images of other sizes by centre crop and bicubic resampling.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = "custom"
+    samples: int = Field(default=10_000, ge=0)
+    reconstructions: int = Field(default=10_000, ge=0)
+    reference: int = Field(default=10_000, ge=2)
+    seed: int = Field(default=0, ge=0, lt=2**63)
+    extractor: str = DEFAULT_EXTRACTOR
+    resize: bool = False
+
+    def resolve(
+        self,
+        *,
+        dataset_digest: str,
+        dataset_size: int,
+        image_shape: ImageShape,
+        extractor: ExtractorSpec,
+        metrics: dict[str, int],
+    ) -> Protocol:
+        """Bind the request to a data set, an image shape and extractor weights.
+
+        Raises:
+            TooFewImages: The data set, or what is asked of it, has fewer than two images.
+        """
+        if dataset_size < 2:
+            raise TooFewImages(
+                "A data set of fewer than two images has no spread to compare against.",
+                received=f"{dataset_size} image{'' if dataset_size == 1 else 's'}",
+                expected="at least 2",
+                next_step="point --data at a folder with more images",
+            )
+        for stream in ("samples", "reconstructions"):
+            if getattr(self, stream) == 1:
+                raise TooFewImages(
+                    f"One image is too few for the statistics of the {stream}.",
+                    received=f"{stream}=1",
+                    expected="0 to leave them out, or at least 2",
+                    next_step=f"use --{stream} 500 or more",
+                )
+        if self.samples == 0 and self.reconstructions == 0:
+            raise TooFewImages(
+                "The protocol asks for no images at all.",
+                received="samples=0, reconstructions=0",
+                expected="at least 2 of either",
+                next_step="use --samples 500",
+            )
+        fit: ImageFit = "crop-bicubic" if self.resize else "exact"
+        return Protocol(
+            dataset_digest=dataset_digest,
+            image_shape=image_shape,
+            image_fit=fit,
+            num_samples=self.samples,
+            num_reconstructions=min(self.reconstructions, dataset_size),
+            num_reference=min(self.reference, dataset_size),
+            seed=self.seed,
+            extractor=extractor,
+            metrics=metrics,
+        )
+
+
+PRESETS: dict[str, ProtocolRequest] = {
+    "quick": ProtocolRequest(name="quick", samples=500, reconstructions=500, reference=500),
+    "standard": ProtocolRequest(name="standard"),
+    "full": ProtocolRequest(name="full", samples=50_000, reconstructions=50_000, reference=50_000),
+}
+"""Named protocols. Few images make FID biased upward, so only compare within one: `quick` finds bugs, `standard`
+ranks checkpoints, `full` is what papers report."""
+
+
+def read_protocol(name_or_path: str) -> ProtocolRequest:
+    """A preset by name, or a YAML file by path.
+
+    Raises:
+        NotFound: Neither a preset nor a file.
+        InvalidInput: The file is no YAML mapping of the fields of `ProtocolRequest`.
+    """
+    if name_or_path in PRESETS:
+        return PRESETS[name_or_path]
+    path = Path(name_or_path)
+    known = ", ".join(PRESETS)
+    if not path.is_file():
+        raise NotFound(
+            "There is no such protocol.",
+            received=name_or_path,
+            expected=f"one of {known}, or the path of a YAML file",
+            next_step=f"--protocol {next(iter(PRESETS))}",
+        )
+    fields = ", ".join(ProtocolRequest.model_fields)
+    try:
+        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InvalidInput(
+            "The protocol file is not YAML.",
+            received=f"{path}: {' '.join(str(error).split())}",
+            expected=f"lines such as `samples: 2000`; fields are {fields}",
+        ) from error
+    if not isinstance(content, dict):
+        raise InvalidInput(
+            "The protocol file holds no mapping.",
+            received=f"{path}: {type(content).__name__}",
+            expected=f"lines such as `samples: 2000`; fields are {fields}",
+        )
+    try:
+        return ProtocolRequest.model_validate({"name": path.stem, **content})
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']} (received {problem['input']!r})"
+            for problem in error.errors()
+        )
+        raise InvalidInput(
+            f"The protocol file {path} has fields that cannot be used.",
+            received=problems,
+            expected=f"fields {fields}",
+        ) from error

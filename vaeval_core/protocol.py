@@ -1,0 +1,110 @@
+"""The protocol: everything that changes a number, frozen, with a fingerprint.
+
+Two evaluations may be compared if and only if their protocols have the same fingerprint. A field belongs here when
+another value of it gives other scores; names, paths, shard sizes and numbers of workers do not, and stay outside.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from vaeval_core.shard_plan import NETWORK_BATCH
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+StreamName = Literal["samples", "reconstructions"]
+"""One kind of generated images: decoded prior draws, or decoded posterior means."""
+
+ImageFit = Literal["exact", "crop-bicubic"]
+"""How stored images become model inputs: only the right size is taken; or centre crop and antialiased bicubic."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ExtractorSpec(_Frozen):
+    """Which network turns images into features.
+
+    Attributes:
+        name: Catalogue name, such as `inception-v3-random`.
+        version: Raised when the same name and weights give other features.
+        weights_digest: sha256 of the weights file, or of the recipe where weights are made from a seed.
+        resize: How images reach the network's input size, such as `tf1-bilinear`.
+        precision: Arithmetic of the forward pass.
+        dimension: Length of a feature vector.
+    """
+
+    name: str
+    version: int
+    weights_digest: Sha256
+    resize: str
+    precision: Literal["float32"] = "float32"
+    dimension: int = Field(ge=1)
+
+
+class Protocol(_Frozen):
+    """One way to evaluate any checkpoint; see the module text.
+
+    Attributes:
+        dataset_digest: Content of the real images, in order.
+        image_shape: (height, width, channels) at which models see images and pictures are compared.
+        image_fit: How stored images get that shape.
+        num_samples: Prior samples to decode; 0 leaves the stream out.
+        num_reconstructions: Real images to encode and decode; 0 leaves the stream out.
+        num_reference: Real images whose features are compared against.
+        seed: Seed of all noise.
+        extractor: The feature network.
+        metrics: Metric name → version of its definition.
+        image_order: Which images are the first n: a fixed permutation of the sorted set.
+        quantisation: How decoder output becomes uint8.
+        network_batch: Images per network call.
+    """
+
+    dataset_digest: Sha256
+    image_shape: tuple[int, int, int]
+    image_fit: ImageFit
+    num_samples: int = Field(ge=0)
+    num_reconstructions: int = Field(ge=0)
+    num_reference: int = Field(ge=2)
+    seed: int = Field(ge=0, lt=2**63)
+    extractor: ExtractorSpec
+    metrics: dict[str, int]
+    image_order: Literal["philox-permutation-1"] = "philox-permutation-1"
+    quantisation: Literal["clamp-round"] = "clamp-round"
+    network_batch: int = NETWORK_BATCH
+
+    def canonical_json(self) -> str:
+        """The one text of this protocol: sorted keys, no spaces, ASCII."""
+        return canonical_json(self.model_dump(mode="json"))
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of the canonical JSON; rows of different fingerprints are never ranked together."""
+        return hashlib.sha256(self.canonical_json().encode("ascii")).hexdigest()
+
+    @property
+    def reference_key(self) -> str:
+        """sha256 of the fields that decide the features of the real images: evaluations with one key share them."""
+        fields = {"dataset_digest", "image_shape", "image_fit", "image_order", "num_reference", "extractor", "network_batch"}
+        text = canonical_json(self.model_dump(mode="json", include=fields))
+        return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+    @property
+    def num_images(self) -> int:
+        """Images of the longest stream: how far the shard plan of an evaluation reaches."""
+        return max(self.num_samples, self.num_reconstructions)
+
+    @property
+    def forward_passes(self) -> int:
+        """Images that go through the extractor for one checkpoint, the reference not counted: the unit of cost."""
+        return self.num_samples + self.num_reconstructions
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and no spaces, so that equal values have equal texts and digests."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
