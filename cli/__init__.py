@@ -1,0 +1,1 @@
+"""The terminal: one file per command, one place that prints."""

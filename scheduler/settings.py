@@ -99,6 +99,17 @@ def without_password(url: str) -> str:
     return urlunsplit(parts._replace(netloc=f"{user}:***@{user_and_host[1]}"))
 
 
+def sources(environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Variable → where its value comes from: `environment`, `file PATH` or `default`."""
+    values = os.environ if environment is None else environment
+    return {
+        name: f"file {values[f'{name}_FILE']}"
+        if values.get(f"{name}_FILE")
+        else ("environment" if values.get(name) else "default")
+        for name in VARIABLES
+    }
+
+
 def _with_files(environment: Mapping[str, str]) -> dict[str, str]:
     values = {name: value for name, value in environment.items() if name in VARIABLES}
     for name in VARIABLES:

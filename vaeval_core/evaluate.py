@@ -5,6 +5,293 @@
     summary, reference         ─► score         ─► one Score per metric     (pure)
 
 References go the same way: measure_reference_shard, merge_reference.
+
+Shard size, number of workers and order of arrival change no score: noise is addressed per image (`seeding`), an image has
+a fixed place in a batch of fixed size (`generation.aligned_batches`), and rows are summed in blocks of fixed image numbers
+(`accumulators.fixed_blocks`).
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaeval_core.accumulators.feature_moments import FeatureMoments
+from vaeval_core.accumulators.feature_rows import FeatureRows
+from vaeval_core.accumulators.fixed_blocks import FixedBlocks
+from vaeval_core.accumulators.value_moments import ValueMoments
+from vaeval_core.checkpoints.base import VaeAdapter
+from vaeval_core.errors import InvalidInput
+from vaeval_core.evaluation_result import Score
+from vaeval_core.features.base import FeatureExtractor
+from vaeval_core.generation.aligned_batches import pad_to_batch, take_from_batch
+from vaeval_core.generation.reconstruct import reconstruct
+from vaeval_core.generation.sample_prior import sample_prior
+from vaeval_core.images.base import ImageSet
+from vaeval_core.measurements.gaussian_divergence import divergence_to_standard_normal
+from vaeval_core.measurements.reconstruction_error import cross_entropy, peak_signal_to_noise, squared_error
+from vaeval_core.metrics.base import EvaluationSummary
+from vaeval_core.metrics.catalogue import METRICS
+from vaeval_core.metrics.frechet import GaussianFit, fit_gaussian
+from vaeval_core.protocol import Protocol, StreamName
+from vaeval_core.quantisation import is_finite, to_float, to_uint8
+from vaeval_core.types import Float32, IndexRange, Uint8
+
+ShardArrays = dict[str, NDArray[Any]]
+"""Named arrays of one shard; each has one row per image, in image order. What a shard file holds."""
+
+NUM_PICTURES = 16
+"""Images per stream that are kept to be looked at: numbers 0 to 15, the same noise for every checkpoint."""
+
+STREAMS: tuple[StreamName, ...] = ("samples", "reconstructions")
+IMAGE_VALUES = ("squared_error", "cross_entropy", "peak_signal_to_noise")
+
+
+def measure_shard(
+    adapter: VaeAdapter,
+    images: ImageSet,
+    extractor: FeatureExtractor,
+    protocol: Protocol,
+    index_range: IndexRange,
+    *,
+    on_progress: Callable[[int], None] = lambda images_done: None,
+) -> ShardArrays:
+    """Run every stream of the protocol for the image numbers of a range.
+
+    Args:
+        adapter: The checkpoint.
+        images: The real images.
+        extractor: The feature network that the protocol names.
+        protocol: What to run.
+        index_range: Image numbers; a stream with fewer images takes part as far as it reaches.
+        on_progress: Called after each network batch with the images that went through the extractor so far. May raise
+            to stop.
+
+    Returns:
+        `samples/features` (n, d) float32, `samples/finite` (n,) uint8, the same for reconstructions, one float64 per
+        image for each of IMAGE_VALUES, `posterior/mean` and `posterior/log_variance` (n, k) float32, and `pictures/*`
+        uint8. What the protocol leaves out is missing.
+    """
+    collected: dict[str, list[NDArray[Any]]] = {}
+    done = 0
+    for block in index_range.blocks(protocol.network_batch):
+        for part, rows in (
+            (block.up_to(protocol.num_reconstructions), _measure_reconstructions),
+            (block.up_to(protocol.num_samples), _measure_samples),
+        ):
+            if part is None:
+                continue
+            for name, array in rows(adapter, images, extractor, protocol, part).items():
+                collected.setdefault(name, []).append(array)
+            done += len(part)
+            on_progress(done)
+    return {name: np.concatenate(arrays) for name, arrays in collected.items()}
+
+
+def measure_reference_shard(
+    images: ImageSet,
+    extractor: FeatureExtractor,
+    protocol: Protocol,
+    index_range: IndexRange,
+    *,
+    on_progress: Callable[[int], None] = lambda images_done: None,
+) -> ShardArrays:
+    """Features of the real images of a range, as `features` (n, d) float32."""
+    rows = []
+    for block in index_range.blocks(protocol.network_batch):
+        pixels = images.read(block, protocol.image_shape, protocol.image_fit)
+        rows.append(_features(extractor, pixels, block, protocol))
+        on_progress(block.stop - index_range.start)
+    return {"features": np.concatenate(rows)}
+
+
+def merge_reference(shards: Iterable[ShardArrays], protocol: Protocol) -> ShardArrays:
+    """Fit the Gaussian that evaluations are compared against.
+
+    Args:
+        shards: What `measure_reference_shard` gave, in shard order; read one at a time.
+        protocol: The protocol of any evaluation that uses the reference.
+
+    Returns:
+        The arrays of a `GaussianFit`: what is stored as the merged reference.
+    """
+    features = _FeatureStream(protocol.num_reference, protocol.extractor.dimension)
+    for shard in shards:
+        features.push(shard["features"])
+    return fit_gaussian(features.summary()).to_arrays()
+
+
+def merge_shards(shards: Iterable[ShardArrays], protocol: Protocol) -> EvaluationSummary:
+    """Merge all shards of an evaluation.
+
+    Args:
+        shards: What `measure_shard` gave, in shard order; read one at a time, so memory does not grow with their number.
+        protocol: The protocol of the evaluation.
+
+    Raises:
+        InvalidInput: The shards hold more or fewer images than the protocol.
+    """
+    counts: dict[StreamName, int] = {
+        "samples": protocol.num_samples,
+        "reconstructions": protocol.num_reconstructions,
+    }
+    features = {
+        stream: _FeatureStream(count, protocol.extractor.dimension) for stream, count in counts.items() if count
+    }
+    not_finite = dict.fromkeys(features, 0)
+    values: dict[str, _ValueStream] = {}
+    pictures: dict[str, list[Uint8]] = {}
+    for shard in shards:
+        for stream, collector in features.items():
+            if f"{stream}/features" in shard:
+                collector.push(shard[f"{stream}/features"])
+                not_finite[stream] += int((shard[f"{stream}/finite"] == 0).sum())
+        for name, rows in _values_of(shard).items():
+            values.setdefault(name, _ValueStream(rows.shape[1])).push(rows)
+        for name, array in shard.items():
+            if name.startswith("pictures/"):
+                pictures.setdefault(name.removeprefix("pictures/"), []).append(array)
+    return EvaluationSummary(
+        features={stream: collector.summary() for stream, collector in features.items()},
+        values={name: collector.summary() for name, collector in values.items()},
+        not_finite=not_finite,
+        pictures={name: np.concatenate(arrays) for name, arrays in pictures.items()},
+    )
+
+
+def score(summary: EvaluationSummary, reference: ShardArrays, protocol: Protocol) -> tuple[Score, ...]:
+    """Compute every metric of the protocol.
+
+    Args:
+        summary: What `merge_shards` gave.
+        reference: What `merge_reference` gave.
+        protocol: The protocol of the evaluation.
+
+    Raises:
+        InvalidInput: The protocol names a metric, or a version of one, that this program does not have.
+    """
+    _require_known(protocol.metrics)
+    fit = GaussianFit.from_arrays(reference)
+    return tuple(
+        Score(metric=name, version=version, value=METRICS[name].compute(summary, fit))
+        for name, version in protocol.metrics.items()
+    )
+
+
+def _measure_reconstructions(
+    adapter: VaeAdapter, images: ImageSet, extractor: FeatureExtractor, protocol: Protocol, block: IndexRange
+) -> ShardArrays:
+    originals = images.read(block, protocol.image_shape, protocol.image_fit)
+    targets = to_float(originals)
+    result = reconstruct(adapter, targets, block, protocol.network_batch)
+    pixels = to_uint8(result.images)
+    arrays: ShardArrays = {
+        "reconstructions/features": _features(extractor, pixels, block, protocol),
+        "reconstructions/finite": is_finite(result.images),
+        "squared_error": squared_error(targets, result.images),
+        "cross_entropy": cross_entropy(targets, result.images),
+        "peak_signal_to_noise": peak_signal_to_noise(originals, pixels),
+        "posterior/mean": result.posterior.mean,
+        **_pictures(block, originals=originals, reconstructions=pixels),
+    }
+    if result.posterior.log_variance is not None:
+        arrays["posterior/log_variance"] = result.posterior.log_variance
+    return arrays
+
+
+def _measure_samples(
+    adapter: VaeAdapter, images: ImageSet, extractor: FeatureExtractor, protocol: Protocol, block: IndexRange
+) -> ShardArrays:
+    samples = sample_prior(adapter, protocol.seed, block, protocol.network_batch)
+    pixels = to_uint8(samples)
+    return {
+        "samples/features": _features(extractor, pixels, block, protocol),
+        "samples/finite": is_finite(samples),
+        **_pictures(block, samples=pixels),
+    }
+
+
+def _features(extractor: FeatureExtractor, pixels: Uint8, block: IndexRange, protocol: Protocol) -> Float32:
+    features = extractor.extract(pad_to_batch(pixels, block, protocol.network_batch))
+    return take_from_batch(features, block, protocol.network_batch)
+
+
+def _pictures(block: IndexRange, **streams: Uint8) -> ShardArrays:
+    shown = block.up_to(NUM_PICTURES)
+    return {} if shown is None else {f"pictures/{name}": pixels[: len(shown)] for name, pixels in streams.items()}
+
+
+def _values_of(shard: ShardArrays) -> dict[str, NDArray[np.float64]]:
+    values = {name: shard[name][:, np.newaxis] for name in IMAGE_VALUES if name in shard}
+    if "posterior/log_variance" in shard:
+        divergence = divergence_to_standard_normal(shard["posterior/mean"], shard["posterior/log_variance"])
+        values["divergence"] = divergence.sum(axis=1, keepdims=True)
+        values["divergence_per_dimension"] = divergence
+    return values
+
+
+def _require_known(metrics: dict[str, int]) -> None:
+    unknown: Sequence[str] = [
+        f"{name} version {version}"
+        for name, version in metrics.items()
+        if name not in METRICS or METRICS[name].version != version
+    ]
+    if unknown:
+        raise InvalidInput(
+            "The protocol names metrics that this version of vaeval does not compute.",
+            received=", ".join(unknown),
+            expected=", ".join(f"{name} version {metric.version}" for name, metric in METRICS.items()),
+            next_step="submit the checkpoints again, or evaluate with the version of vaeval that submitted them",
+        )
+
+
+class _FeatureStream:
+    """Features of one stream, summed in fixed blocks; kept as rows where that is smaller."""
+
+    def __init__(self, count: int, dimension: int) -> None:
+        self._expected = count
+        self._blocks = FixedBlocks()
+        kind = FeatureRows if count < dimension else FeatureMoments
+        self._summary: FeatureMoments | FeatureRows = kind.empty(dimension)
+
+    def push(self, rows: Float32) -> None:
+        for block in self._blocks.push(rows):
+            self._merge(block)
+
+    def summary(self) -> FeatureMoments | FeatureRows:
+        for block in self._blocks.rest():
+            self._merge(block)
+        if self._summary.count != self._expected:
+            raise InvalidInput(
+                "The shards do not hold the images that the protocol asks for.",
+                received=f"{self._summary.count} feature vectors",
+                expected=f"{self._expected}",
+                next_step="submit the checkpoint again",
+            )
+        return self._summary
+
+    def _merge(self, block: Float32) -> None:
+        if isinstance(self._summary, FeatureRows):
+            self._summary = self._summary.merge(FeatureRows.from_rows(block))
+        else:
+            self._summary = self._summary.merge(FeatureMoments.from_rows(block))
+
+
+class _ValueStream:
+    """Values of one measurement, summed in fixed blocks."""
+
+    def __init__(self, width: int) -> None:
+        self._blocks = FixedBlocks()
+        self._summary = ValueMoments.empty(width)
+
+    def push(self, rows: NDArray[np.float64]) -> None:
+        for block in self._blocks.push(rows):
+            self._summary = self._summary.merge(ValueMoments.from_rows(block))
+
+    def summary(self) -> ValueMoments:
+        for block in self._blocks.rest():
+            self._summary = self._summary.merge(ValueMoments.from_rows(block))
+        return self._summary

@@ -90,7 +90,15 @@ class Protocol(_Frozen):
     @property
     def reference_key(self) -> str:
         """sha256 of the fields that decide the features of the real images: evaluations with one key share them."""
-        fields = {"dataset_digest", "image_shape", "image_fit", "image_order", "num_reference", "extractor", "network_batch"}
+        fields = {
+            "dataset_digest",
+            "image_shape",
+            "image_fit",
+            "image_order",
+            "num_reference",
+            "extractor",
+            "network_batch",
+        }
         text = canonical_json(self.model_dump(mode="json", include=fields))
         return hashlib.sha256(text.encode("ascii")).hexdigest()
 

@@ -1,0 +1,1 @@
+"""The processes that compute: a supervisor, and one slot per device."""

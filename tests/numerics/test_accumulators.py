@@ -1,0 +1,85 @@
+"""The laws that `vaeval_core.accumulators` states, over random rows and random cuts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vaeval_core.accumulators.feature_moments import FeatureMoments
+from vaeval_core.accumulators.feature_rows import FeatureRows
+from vaeval_core.accumulators.fixed_blocks import FixedBlocks
+from vaeval_core.accumulators.value_moments import ValueMoments
+
+WIDTH = 3
+cuts = st.lists(st.integers(min_value=1, max_value=60), min_size=1, max_size=8)
+offsets = st.sampled_from([0.0, 1.0, 1e4])
+
+
+def rows_for(sizes: list[int], offset: float) -> list[np.ndarray]:
+    rng = np.random.default_rng(sum(sizes))
+    return [rng.normal(size=(size, WIDTH)) + offset for size in sizes]
+
+
+@settings(deadline=None, max_examples=40)
+@given(cuts, offsets)
+def test_merged_feature_moments_are_those_of_all_rows_in_any_order(sizes: list[int], offset: float) -> None:
+    parts = rows_for(sizes, offset)
+    together = np.concatenate(parts)
+    for order in (parts, parts[::-1]):
+        merged = FeatureMoments.empty(WIDTH)
+        for part in order:
+            merged = merged.merge(FeatureMoments.from_rows(part))
+        assert merged.count == len(together)
+        np.testing.assert_allclose(merged.mean, together.mean(axis=0), rtol=1e-12, atol=1e-12)
+        if len(together) > 1:
+            np.testing.assert_allclose(merged.covariance, np.cov(together.T), rtol=1e-9, atol=1e-9)
+
+
+@settings(deadline=None, max_examples=40)
+@given(cuts, offsets)
+def test_merged_value_moments_are_those_of_all_rows(sizes: list[int], offset: float) -> None:
+    parts = rows_for(sizes, offset)
+    together = np.concatenate(parts)
+    merged = ValueMoments.empty(WIDTH)
+    for part in parts:
+        merged = merged.merge(ValueMoments.from_rows(part))
+    np.testing.assert_allclose(merged.mean, together.mean(axis=0), rtol=1e-12, atol=1e-12)
+    if len(together) > 1:
+        expected = together.std(axis=0, ddof=1) / np.sqrt(len(together))
+        assert merged.std_error is not None
+        np.testing.assert_allclose(merged.std_error, expected, rtol=1e-7, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [FeatureMoments, FeatureRows, ValueMoments])
+def test_merging_with_empty_changes_no_bit(kind: type) -> None:
+    some = kind.from_rows(np.random.default_rng(0).normal(size=(5, WIDTH)).astype(np.float32))
+    for merged in (kind.empty(WIDTH).merge(some), some.merge(kind.empty(WIDTH))):
+        assert merged.count == 5
+        np.testing.assert_array_equal(merged.mean, some.mean)
+
+
+def test_one_value_has_no_standard_error() -> None:
+    assert ValueMoments.from_rows(np.array([[2.0]])).std_error is None
+
+
+def test_an_infinite_value_makes_the_mean_infinite_not_nan() -> None:
+    some = ValueMoments.from_rows(np.array([[1.0], [3.0]]))
+    infinite = ValueMoments.from_rows(np.array([[np.inf]]))
+    assert some.merge(infinite).mean[0] == np.inf
+    assert infinite.merge(some).mean[0] == np.inf
+    assert infinite.merge(infinite).mean[0] == np.inf
+
+
+@given(cuts)
+def test_blocks_do_not_depend_on_how_rows_arrive(sizes: list[int]) -> None:
+    rows = np.arange(sum(sizes))
+    blocks = FixedBlocks(size=16)
+    received, start = [], 0
+    for size in sizes:
+        received.extend(blocks.push(rows[start : start + size]))
+        start += size
+    received.extend(blocks.rest())
+    expected = [rows[first : first + 16] for first in range(0, len(rows), 16)]
+    assert [block.tolist() for block in received] == [block.tolist() for block in expected]

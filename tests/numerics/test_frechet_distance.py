@@ -1,0 +1,128 @@
+"""Fréchet distances against closed forms, and against an independent formula."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import linalg
+
+from vaeval_core.accumulators.feature_moments import FeatureMoments
+from vaeval_core.accumulators.feature_rows import FeatureRows
+from vaeval_core.errors import InvalidInput, TooFewImages
+from vaeval_core.metrics.frechet import GaussianFit, fit_gaussian, frechet_distance
+
+
+def moments(mean: np.ndarray, covariance: np.ndarray, count: int = 1000) -> FeatureMoments:
+    return FeatureMoments(count, np.asarray(mean, float), np.asarray(covariance, float) * (count - 1))
+
+
+def distance(mean_1, covariance_1, mean_2, covariance_2) -> float:
+    return frechet_distance(moments(mean_1, covariance_1), fit_gaussian(moments(mean_2, covariance_2)))
+
+
+def test_unit_shift_in_every_dimension_is_the_dimension() -> None:
+    d = 64
+    assert distance(np.zeros(d), np.eye(d), np.ones(d), np.eye(d)) == pytest.approx(d, rel=1e-12)
+
+
+def test_isotropic_gaussians_differ_by_their_deviations() -> None:
+    d, a, b = 32, 3.0, 0.5
+    assert distance(np.zeros(d), a**2 * np.eye(d), np.zeros(d), b**2 * np.eye(d)) == pytest.approx(d * (a - b) ** 2)
+
+
+def test_two_by_two_matrices_that_do_not_commute() -> None:
+    # tr √(S₁S₂) = √(tr S₁S₂ + 2 √det S₁S₂) = √(8 + 2·3) for these two; 4 + 4 - 2√14.
+    result = distance([0, 0], [[2, 1], [1, 2]], [0, 0], [[3, 0], [0, 1]])
+    assert result == pytest.approx(8 - 2 * np.sqrt(14), rel=1e-12)
+
+
+def test_singular_covariances_of_rank_one() -> None:
+    # Set 1 varies in the first feature only, set 2 in the second: the product has no trace, 64 + 49… by hand below.
+    real = np.ones((100, 2), np.float32)
+    real[:50, 0] = 2
+    generated = np.full((100, 2), 9, np.float32)
+    generated[50:, 0] = 2
+    # means (1.5, 1) and (5.5, 9); variances 25/99 and 1225/99 in the first feature: (√1225 - √25)²/99 = 900/99.
+    expected = 4.0**2 + 8.0**2 + 900 / 99
+    fit = fit_gaussian(FeatureMoments.from_rows(real))
+    assert frechet_distance(FeatureMoments.from_rows(generated), fit) == pytest.approx(expected, rel=1e-9)
+    assert frechet_distance(FeatureRows(generated), fit_gaussian(FeatureRows(real))) == pytest.approx(
+        expected, rel=1e-9
+    )
+
+
+def test_rows_and_moments_agree_where_both_apply() -> None:
+    rng = np.random.default_rng(1)
+    mixing = rng.normal(size=(24, 24))
+    real = (rng.normal(size=(300, 24)) @ mixing).astype(np.float32)
+    generated = (rng.normal(size=(200, 24)) @ mixing * 1.2 + 0.3).astype(np.float32)
+    by_rows = frechet_distance(FeatureRows(generated), fit_gaussian(FeatureRows(real)))
+    by_moments = frechet_distance(FeatureMoments.from_rows(generated), fit_gaussian(FeatureMoments.from_rows(real)))
+    mixed = frechet_distance(FeatureRows(generated), fit_gaussian(FeatureMoments.from_rows(real)))
+    # scipy's square root of the product is a third, independent way, and well-conditioned here.
+    root = linalg.sqrtm(np.cov(real.T.astype(float)) @ np.cov(generated.T.astype(float)))
+    shift = real.mean(0, dtype=float) - generated.mean(0, dtype=float)
+    independent = (
+        shift @ shift + np.cov(real.T.astype(float)).trace() + np.cov(generated.T.astype(float)).trace()
+    ) - 2 * root.trace().real
+    assert by_rows == pytest.approx(independent, rel=1e-9)
+    assert by_moments == pytest.approx(independent, rel=1e-9)
+    assert mixed == pytest.approx(independent, rel=1e-9)
+
+
+def test_the_published_seeded_case() -> None:
+    # Four independent routes gave 2.57545541770579 for these float64 draws; float32 storage of features costs digits.
+    draws = np.random.RandomState(0)
+    real = draws.randn(500, 16)
+    generated = draws.randn(400, 16) * 1.2 + 0.3
+    result = frechet_distance(FeatureMoments.from_rows(generated), fit_gaussian(FeatureMoments.from_rows(real)))
+    assert result == pytest.approx(2.57545541770579, rel=1e-12)
+
+
+def test_fewer_images_than_dimensions_gives_a_real_number() -> None:
+    rng = np.random.default_rng(2)
+    real, generated = rng.normal(size=(2, 12, 200)).astype(np.float32)
+    result = frechet_distance(FeatureRows(generated), fit_gaussian(FeatureRows(real)))
+    product = linalg.svdvals((generated - generated.mean(0)).astype(float) @ (real - real.mean(0)).astype(float).T)
+    shift = generated.mean(0, dtype=float) - real.mean(0, dtype=float)
+    variances = generated.var(0, ddof=1, dtype=float).sum() + real.var(0, ddof=1, dtype=float).sum()
+    assert result == pytest.approx(shift @ shift + variances - 2 * product.sum() / 11, rel=1e-5)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e4])
+def test_identical_sets_are_at_distance_zero(offset: float) -> None:
+    rows = (np.random.default_rng(3).normal(size=(80, 10)) + offset).astype(np.float32)
+    scale = float(np.square(rows.std(axis=0)).sum())
+    for kind in (FeatureRows.from_rows, FeatureMoments.from_rows):
+        assert 0 <= frechet_distance(kind(rows), fit_gaussian(kind(rows))) <= 1e-9 * scale
+
+
+def test_constant_features_are_compared_by_their_means() -> None:
+    ones, threes = np.ones((5, 4), np.float32), np.full((5, 4), 3, np.float32)
+    assert frechet_distance(FeatureRows(threes), fit_gaussian(FeatureRows(ones))) == pytest.approx(16)
+
+
+def test_a_fit_survives_being_stored() -> None:
+    fit = fit_gaussian(FeatureRows(np.random.default_rng(4).normal(size=(6, 9)).astype(np.float32)))
+    again = GaussianFit.from_arrays(fit.to_arrays())
+    assert again.count == 6
+    np.testing.assert_array_equal(again.factor, fit.factor)
+    np.testing.assert_array_equal(again.mean, fit.mean)
+
+
+def test_one_image_is_refused_with_its_count() -> None:
+    with pytest.raises(TooFewImages, match=r"Received: num_images=1 Expected: 2 or more"):
+        fit_gaussian(FeatureRows(np.ones((1, 3), np.float32)))
+
+
+def test_different_dimensions_are_refused_with_both() -> None:
+    fit = fit_gaussian(FeatureRows(np.eye(3, dtype=np.float32)))
+    with pytest.raises(InvalidInput, match=r"Received: 4 and 3"):
+        frechet_distance(FeatureRows(np.eye(4, dtype=np.float32)), fit)
+
+
+def test_nan_features_are_refused_with_count_and_first_image() -> None:
+    rows = np.ones((5, 3), np.float32)
+    rows[2:4, 1] = np.nan
+    with pytest.raises(InvalidInput, match=r"2 values that are NaN or infinite, first at image 2"):
+        fit_gaussian(FeatureRows(rows))

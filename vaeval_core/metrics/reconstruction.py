@@ -1,0 +1,40 @@
+"""Means over images of what is measured on each reconstruction."""
+
+from __future__ import annotations
+
+from vaeval_core.evaluation_result import MetricValue
+from vaeval_core.metrics.base import EvaluationSummary
+from vaeval_core.metrics.frechet import GaussianFit
+
+
+def mean_squared_error(summary: EvaluationSummary, reference: GaussianFit) -> MetricValue:
+    """Mean over images of the squared error per pixel and channel."""
+    return _mean_of("squared_error", summary)
+
+
+def mean_cross_entropy(summary: EvaluationSummary, reference: GaussianFit) -> MetricValue:
+    """Mean over images of the cross-entropy in nats per image."""
+    return _mean_of("cross_entropy", summary)
+
+
+def mean_peak_signal_to_noise(summary: EvaluationSummary, reference: GaussianFit) -> MetricValue:
+    """Mean over images of the PSNR in decibels."""
+    bad = summary.not_finite.get("reconstructions", 0)
+    if bad:
+        # Pixels that are no numbers were shown as black, which is not what was reconstructed.
+        count = summary.values["peak_signal_to_noise"].count
+        reason = f"{bad} of {count} reconstructions hold values that are not finite."
+        return MetricValue(value=None, num_images=count, kind="nan", reason=reason)
+    return _mean_of("peak_signal_to_noise", summary)
+
+
+def _mean_of(name: str, summary: EvaluationSummary) -> MetricValue:
+    moments = summary.values.get(name)
+    if moments is None:
+        return MetricValue.not_applicable("The protocol has no reconstructions.")
+    error = moments.std_error
+    return MetricValue.of(
+        float(moments.mean[0]),
+        num_images=moments.count,
+        std_error=None if error is None else float(error[0]),
+    )

@@ -1,0 +1,32 @@
+"""The one way in which network output becomes pixels: clamp to [0, 1], then round to the nearest of 256 levels.
+
+Truncating instead of rounding darkens every image by half a level and shifts PSNR, SSIM and FID; two sets that were
+quantised differently are never comparable, so the rule is part of the protocol (`quantisation`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vaeval_core.types import Float32, Uint8
+
+
+def to_uint8(images: Float32) -> Uint8:
+    """Clamp and round images (n, h, w, c) in [0, 1] to uint8; NaN becomes 0, so ask `is_finite` as well.
+
+    >>> to_uint8(np.float32([[-0.2, 0.5, 1.7]]))
+    array([[  0, 128, 255]], dtype=uint8)
+    """
+    levels = np.rint(np.clip(images, np.float32(0), np.float32(1)) * np.float32(255))
+    pixels: Uint8 = np.nan_to_num(levels, copy=False, nan=0.0).astype(np.uint8)
+    return pixels
+
+
+def to_float(images: Uint8) -> Float32:
+    """Map uint8 levels to float32 in [0, 1]; `to_uint8` undoes it exactly."""
+    return images.astype(np.float32) / np.float32(255)
+
+
+def is_finite(images: Float32) -> Uint8:
+    """1 for each image (n, …) whose every value is finite, else 0, as (n,) uint8."""
+    return np.asarray(np.isfinite(images.reshape(len(images), -1)).all(axis=1), dtype=np.uint8)

@@ -1,0 +1,50 @@
+"""Addressed noise: the noise of image i is a function of (seed, stream, i), not of what was drawn before.
+
+So it is the same whatever the shard, worker or batch, and the same for every checkpoint of a protocol: differences
+between checkpoints are paired. A wider latent extends a narrower one: its first numbers are the same.
+
+Numbers come from raw words of the counter-based Philox generator through the inverse normal distribution function. NumPy
+guarantees raw words for all versions, but not what `Generator.standard_normal` makes of them (NEP 19).
+
+Source: Salmon et al. 2011, «Parallel random numbers: as easy as 1, 2, 3».
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import ndtri
+
+from vaeval_core.protocol import StreamName
+from vaeval_core.types import Float32, IndexRange
+
+_STREAM_KEYS: dict[StreamName, int] = {"samples": 1, "reconstructions": 2}
+"""Second half of the generator's key. A number once given is never given again: it would change or repeat noise."""
+
+
+def standard_normal(seed: int, stream: StreamName, index_range: IndexRange, width: int) -> Float32:
+    """Standard normal noise for images of a stream.
+
+    Args:
+        seed: Seed of the protocol, 0 ≤ seed < 2**63.
+        stream: What the noise is for; streams never share noise.
+        index_range: Image numbers.
+        width: Numbers per image, ≥ 1.
+
+    Returns:
+        (n, width) float32, row j for image `index_range.start + j`.
+
+    >>> whole = standard_normal(7, "samples", IndexRange(0, 8), 3)
+    >>> part = standard_normal(7, "samples", IndexRange(5, 8), 2)
+    >>> bool(np.array_equal(whole[5:, :2], part))
+    True
+    """
+    key = np.array([seed, _STREAM_KEYS[stream]], dtype=np.uint64)
+    words = np.empty((len(index_range), width), dtype=np.uint64)
+    for row, image in enumerate(range(index_range.start, index_range.stop)):
+        # The counter's lowest word counts within an image, the highest one names it: images never overlap.
+        counter = np.array([0, 0, 0, image], dtype=np.uint64)
+        words[row] = np.random.Philox(key=key, counter=counter).random_raw(width)
+    # 53 bits at the centres of their cells: never 0 or 1, so the inverse is always finite.
+    uniform = ((words >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+    normal: Float32 = ndtri(uniform).astype(np.float32)
+    return normal
