@@ -2,7 +2,7 @@
 
     d² = |μ₁ - μ₂|² + tr Σ₁ + tr Σ₂ - 2 tr (Σ₁ Σ₂)^½
 
-Source: Dowson and Landau 1982; as a score of generated images: Heusel et al. 2017, equation 6.
+Source: Dowson and Landau 1982; as a score of generated images: Heusel et al. 2017.
 
 No matrix square root of the (non-symmetric) product is ever formed: it is slow, and returns complex or wrong values near
 singularity. Write Σ₁ = AᵀA and Σ₂ = BᵀB with any factors A (p, d) and B (q, d). The eigenvalues of Σ₁Σ₂ that are not 0 are

@@ -1,0 +1,125 @@
+"""Protocols: what is in the fingerprint, what presets and YAML files become."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from vaeval_core.errors import InvalidInput, NotFound, TooFewImages
+from vaeval_core.presets import PRESETS, ProtocolRequest, read_protocol
+from vaeval_core.protocol import ExtractorSpec, Protocol
+
+EXTRACTOR = ExtractorSpec(name="some", version=1, weights_digest="a" * 64, resize="none", dimension=4)
+
+
+def resolved(request: ProtocolRequest, dataset_size: int = 1000) -> Protocol:
+    return request.resolve(
+        dataset_digest="b" * 64,
+        dataset_size=dataset_size,
+        image_shape=(8, 8, 1),
+        extractor=EXTRACTOR,
+        metrics={"fid": 1},
+    )
+
+
+def test_the_fingerprint_is_the_digest_of_sorted_json() -> None:
+    protocol = resolved(PRESETS["quick"])
+    text = json.dumps(protocol.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    assert protocol.fingerprint == hashlib.sha256(text.encode()).hexdigest()
+
+
+def test_whatever_changes_a_number_changes_the_fingerprint() -> None:
+    base = resolved(PRESETS["quick"])
+    changes = {
+        "dataset_digest": "c" * 64,
+        "image_shape": (16, 16, 1),
+        "image_fit": "crop-bicubic",
+        "num_samples": 499,
+        "num_reconstructions": 499,
+        "num_reference": 499,
+        "seed": 1,
+        "extractor": EXTRACTOR.model_copy(update={"weights_digest": "d" * 64}),
+        "metrics": {"fid": 2},
+    }
+    fingerprints = {base.model_copy(update={field: value}).fingerprint for field, value in changes.items()}
+    assert len(fingerprints | {base.fingerprint}) == len(changes) + 1
+
+
+def test_the_name_of_a_protocol_does_not() -> None:
+    renamed = PRESETS["quick"].model_copy(update={"name": "other"})
+    assert resolved(renamed).fingerprint == resolved(PRESETS["quick"]).fingerprint
+
+
+def test_seeds_and_streams_share_a_reference_but_data_and_extractor_do_not() -> None:
+    base = resolved(PRESETS["quick"])
+    shared = base.model_copy(update={"seed": 9, "num_samples": 3})
+    assert shared.reference_key == base.reference_key
+    for field, value in {"dataset_digest": "c" * 64, "num_reference": 2, "image_shape": (4, 4, 1)}.items():
+        assert base.model_copy(update={field: value}).reference_key != base.reference_key
+
+
+def test_a_stored_protocol_reads_back_equal() -> None:
+    protocol = resolved(PRESETS["standard"])
+    assert Protocol.model_validate_json(protocol.canonical_json()) == protocol
+
+
+def test_a_small_data_set_limits_what_is_real_but_not_the_samples() -> None:
+    protocol = resolved(PRESETS["standard"], dataset_size=300)
+    assert (protocol.num_samples, protocol.num_reconstructions, protocol.num_reference) == (10_000, 300, 300)
+    assert protocol.num_images == 10_000
+    assert protocol.forward_passes == 10_300
+
+
+def test_one_image_is_no_data_set() -> None:
+    with pytest.raises(TooFewImages, match=r"Received: 1 image Expected: at least 2"):
+        resolved(PRESETS["quick"], dataset_size=1)
+
+
+@pytest.mark.parametrize("stream", ["samples", "reconstructions"])
+def test_one_image_in_a_stream_is_too_few(stream: str) -> None:
+    request = ProtocolRequest(name="tiny").model_copy(update={stream: 1})
+    with pytest.raises(TooFewImages, match=rf"Received: {stream}=1 Expected: 0 to leave them out, or at least 2"):
+        resolved(request)
+
+
+def test_a_protocol_of_nothing_is_refused() -> None:
+    with pytest.raises(TooFewImages, match="asks for no images"):
+        resolved(ProtocolRequest(samples=0, reconstructions=0))
+
+
+def test_a_yaml_file_is_a_protocol_named_after_itself(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("samples: 2000\nextractor: inception-v3-keras\nresize: true\n")
+    request = read_protocol(str(path))
+    assert (request.name, request.samples, request.extractor) == ("mine", 2000, "inception-v3-keras")
+    assert resolved(request).image_fit == "crop-bicubic"
+
+
+def test_an_unknown_protocol_lists_the_known_ones() -> None:
+    with pytest.raises(NotFound, match=r"Received: quik Expected: one of quick, standard, full"):
+        read_protocol("quik")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("samples: many", r"samples: .* \(received 'many'\)"),
+        ("sampels: 3", r"sampels: .* \(received 3\)"),
+        ("- samples", "holds no mapping.*Received: .*list"),
+        ("samples: [", "is not YAML"),
+    ],
+)
+def test_a_bad_yaml_file_says_which_field_and_value(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(InvalidInput, match=message):
+        read_protocol(str(path))
+
+
+def test_protocols_cannot_be_changed_after_the_fact() -> None:
+    with pytest.raises(ValidationError, match="frozen"):
+        resolved(PRESETS["quick"]).seed = 3
