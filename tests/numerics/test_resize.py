@@ -1,0 +1,56 @@
+"""Resizing as two matrix products against TensorFlow's own operations."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from vaeval_core.features.resize import resize_matrix
+from vaeval_core.types import Float32
+
+pytestmark = pytest.mark.tensorflow
+
+SIZES = [(8, 8), (28, 28), (32, 32), (64, 48), (178, 218), (299, 299), (480, 640)]
+"""(height, width)."""
+
+TOLERANCE = 1e-5 * 255
+
+
+def noise(height: int, width: int) -> Float32:
+    """White noise has the steepest edges there are, so a misplaced pixel shows."""
+    return np.random.default_rng(height * width).integers(0, 256, (1, height, width, 3)).astype(np.float32)
+
+
+def resized(kind: str, images: Float32, height: int, width: int) -> Float32:
+    rows = resize_matrix(kind, images.shape[1], height)
+    columns = resize_matrix(kind, images.shape[2], width)
+    return np.einsum("ah,nhwc,bw->nabc", rows, images, columns, optimize=True)
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_tf1_bilinear_is_the_resize_of_the_published_graph(height: int, width: int) -> None:
+    import tensorflow as tf
+
+    images = noise(height, width)
+    expected = tf.compat.v1.image.resize_bilinear(
+        images, (299, 299), align_corners=False, half_pixel_centers=False
+    ).numpy()
+    np.testing.assert_allclose(resized("tf1-bilinear", images, 299, 299), expected, rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_half_pixel_is_what_keras_users_call(height: int, width: int) -> None:
+    import tensorflow as tf
+
+    images = noise(height, width)
+    expected = tf.image.resize(images, (299, 299)).numpy()
+    np.testing.assert_allclose(resized("half-pixel", images, 299, 299), expected, rtol=0, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (16, 24), (64, 128)])
+def test_area_is_tensorflows_area_where_sizes_divide(height: int, width: int) -> None:
+    import tensorflow as tf
+
+    images = noise(height, width)
+    expected = tf.compat.v1.image.resize_area(images, (8, 8)).numpy()
+    np.testing.assert_allclose(resized("area", images, 8, 8), expected, rtol=0, atol=TOLERANCE)

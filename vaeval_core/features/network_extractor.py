@@ -1,0 +1,105 @@
+"""From uint8 images to features in one compiled Keras model: convert, resize, grey to RGB, scale, network.
+
+What differs between extractors is given: the network, the kind of resizing, the scaling of pixel values. What must not
+differ between two calls is held here: the batch always has one size, so the device runs one program and a feature does
+not depend on how many neighbours it had; and arithmetic is float32 proper, never TensorFloat-32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from vaeval_core.features.accepted_images import check_images
+from vaeval_core.features.resize import resize_matrix
+from vaeval_core.protocol import ExtractorSpec
+from vaeval_core.shard_plan import NETWORK_BATCH
+from vaeval_core.types import Float32, Uint8
+
+
+class NetworkExtractor:
+    """A `FeatureExtractor` that runs a Keras network. Not thread-safe.
+
+    Args:
+        spec: What identifies the features; its `resize` names the kind.
+        network: `keras.Model`, (n, side, side, 3) float32 → (n, spec.dimension) float32.
+        scale_pixels: Values 0 … 255 to what the network expects, in operations that Keras tensors have.
+        batch: Images per network call. Another size may change the last bits of a feature.
+    """
+
+    def __init__(
+        self,
+        spec: ExtractorSpec,
+        network: Any,
+        scale_pixels: Callable[[Any], Any],
+        *,
+        batch: int = NETWORK_BATCH,
+    ) -> None:
+        _require_full_float32()
+        self._spec = spec
+        self._network = network
+        self._scale_pixels = scale_pixels
+        self._batch = batch
+        self._compiled: dict[tuple[int, ...], Any] = {}
+
+    @property
+    def spec(self) -> ExtractorSpec:
+        """What identifies these features in a protocol."""
+        return self._spec
+
+    def extract(self, images: Uint8) -> Float32:
+        """Features of images.
+
+        Args:
+            images: (n, h, w, c) uint8, any h and w, c of 1 or 3. Costs whole batches: n is padded up.
+
+        Returns:
+            (n, d) float32.
+
+        Raises:
+            ImagesRejected: Another dtype or shape.
+        """
+        check_images(images)
+        shape = images.shape[1:]
+        if shape not in self._compiled:
+            self._compiled[shape] = self._compile(shape)
+        model = self._compiled[shape]
+        features = np.empty((len(images), self._spec.dimension), np.float32)
+        for start in range(0, len(images), self._batch):
+            part = images[start : start + self._batch]
+            missing = self._batch - len(part)
+            if missing:
+                part = np.concatenate([part, np.zeros((missing, *shape), np.uint8)])
+            features[start : start + self._batch] = model.predict_on_batch(part)[: self._batch - missing]
+        return features
+
+    def _compile(self, shape: tuple[int, ...]) -> Any:
+        import keras
+
+        height, width, _ = shape
+        side = self._network.input_shape[1]
+        inputs = keras.Input(shape, batch_size=self._batch, dtype="uint8")
+        # Channels before the matrix products: then each is one plain product per image and channel, the same whatever
+        # its place in the batch, and a grey image is resized once.
+        planes = keras.ops.transpose(keras.ops.cast(inputs, "float32"), (0, 3, 1, 2))
+        planes = keras.ops.matmul(resize_matrix(self._spec.resize, height, side), planes)
+        planes = keras.ops.matmul(planes, np.ascontiguousarray(resize_matrix(self._spec.resize, width, side).T))
+        pixels = keras.ops.transpose(planes, (0, 2, 3, 1))
+        if shape[-1] == 1:
+            pixels = keras.ops.repeat(pixels, 3, axis=-1)
+        model = keras.Model(inputs, self._network(self._scale_pixels(pixels), training=False))
+        # TensorFlow's own CPU kernels ran this twice as fast as XLA did; the other backends need their compiler.
+        model.compile(jit_compile=False if keras.backend.backend() == "tensorflow" else "auto")
+        return model
+
+
+def _require_full_float32() -> None:
+    """Tell TensorFlow not to round to TensorFloat-32 on a GPU, which it does unasked: ten bits, other features."""
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_tensor_float_32_execution(False)
