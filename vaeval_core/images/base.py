@@ -27,12 +27,24 @@ class ImageSet(Protocol):
     def digest(self) -> str:
         """sha256 of the images' content and sorted order."""
 
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """Files that were left out because they cannot be read, as relative paths; known at submit time only."""
+
     def __len__(self) -> int: ...
 
     def manifest(self) -> bytes | None:
         """What a worker needs beside `uri` and `digest` to open this very set; None if nothing.
 
         For a folder: the file list with a digest per file, so that a worker reads and checks only what it uses.
+        """
+
+    def check_fit(self, shape: ImageShape, fit: ImageFit) -> None:
+        """Say at submit time whether every image can be read as `shape`; reads no image.
+
+        Raises:
+            ImagesRejected: Some have another size and `fit` is `exact` (how many, and the first few), or `shape` has
+                other than 1 or 3 channels.
         """
 
     def read(self, index_range: IndexRange, shape: ImageShape, fit: ImageFit) -> Uint8:
