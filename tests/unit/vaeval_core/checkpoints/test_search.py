@@ -1,0 +1,97 @@
+"""What files, folders and patterns lead to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vaeval_core.checkpoints.catalogue import find_checkpoints
+from vaeval_core.errors import NotFound
+
+
+def touched(root: Path, *names: str) -> None:
+    for name in names:
+        file = root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"")
+
+
+def found(root: Path, *arguments: str) -> list[str]:
+    paths = find_checkpoints([str(root / argument) for argument in arguments])
+    return [path.relative_to(root).as_posix() for path in paths]
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    for step in (1, 3, 10):
+        touched(tmp_path, f"beta4/step-{step}/encoder.keras", f"beta4/step-{step}/decoder.keras")
+    touched(
+        tmp_path, "beta4/log.txt", "beta1/vae-0001.keras", "beta1/.backup/vae.keras", "pca/linear_gaussian.safetensors"
+    )
+    return tmp_path
+
+
+@pytest.mark.parametrize("argument", ["beta4/step-3", "beta4/step-3/encoder.keras", "beta4/step-3/decoder.keras"])
+def test_a_folder_with_a_pair_is_one_checkpoint_whichever_part_is_named(runs: Path, argument: str) -> None:
+    assert found(runs, argument) == ["beta4/step-3"]
+
+
+def test_a_folder_is_searched_below_in_natural_order(runs: Path) -> None:
+    steps = ["beta4/step-1", "beta4/step-3", "beta4/step-10"]
+    assert found(runs, "") == ["beta1/vae-0001.keras", *steps, "pca"]
+
+
+def test_a_pattern_that_no_shell_expanded_is_expanded(runs: Path) -> None:
+    assert found(runs, "*/step-*/") == ["beta4/step-1", "beta4/step-3", "beta4/step-10"]
+
+
+def test_a_pattern_passes_over_what_it_matches_besides(runs: Path) -> None:
+    assert found(runs, "beta4/*") == ["beta4/step-1", "beta4/step-3", "beta4/step-10"]
+
+
+def test_a_pattern_reaches_any_depth(runs: Path) -> None:
+    assert found(runs, "**/*.keras") == ["beta1/vae-0001.keras", "beta4/step-1", "beta4/step-3", "beta4/step-10"]
+
+
+def test_what_is_named_twice_counts_once(runs: Path) -> None:
+    assert found(runs, "beta4", "beta4/../beta4/step-3", "beta4/step-3/encoder.keras") == [
+        "beta4/step-1",
+        "beta4/step-3",
+        "beta4/step-10",
+    ]
+
+
+def test_a_file_of_a_linear_gaussian_folder_means_the_folder(runs: Path) -> None:
+    assert found(runs, "pca/linear_gaussian.safetensors") == ["pca"]
+
+
+def test_a_file_that_is_named_is_kept_for_describe_to_judge(runs: Path) -> None:
+    assert found(runs, "beta4/log.txt") == ["beta4/log.txt"]
+
+
+def test_a_half_pair_is_found_so_that_it_can_be_refused(tmp_path: Path) -> None:
+    touched(tmp_path, "run/encoder.keras")
+    assert found(tmp_path, "run") == ["run/encoder.keras"]
+
+
+def test_a_name_with_brackets_that_exists_is_no_pattern(tmp_path: Path) -> None:
+    touched(tmp_path, "run[1]/encoder.keras", "run[1]/decoder.keras")
+    assert found(tmp_path, "run[1]") == ["run[1]"]
+
+
+@pytest.mark.parametrize(
+    ("argument", "sentence"),
+    [
+        ("beta9", "There is no such checkpoint."),
+        ("*/epoch-*", "No checkpoint was found."),
+        ("empty", "No checkpoint was found."),
+    ],
+)
+def test_nothing_found_names_the_argument(runs: Path, argument: str, sentence: str) -> None:
+    (runs / "empty").mkdir()
+    with pytest.raises(NotFound) as caught:
+        find_checkpoints([str(runs / "beta4"), str(runs / argument)])
+    assert caught.value.what == sentence
+    assert caught.value.received == str(runs / argument)
+    assert "encoder.keras and decoder.keras" in str(caught.value.expected)

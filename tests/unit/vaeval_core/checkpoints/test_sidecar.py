@@ -1,0 +1,58 @@
+"""`vaeval.yaml`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vaeval_core.checkpoints.sidecar import CheckpointSettings, read_sidecar
+from vaeval_core.errors import CheckpointRejected
+
+
+def test_no_file_says_nothing(tmp_path: Path) -> None:
+    assert read_sidecar(tmp_path) == CheckpointSettings()
+
+
+def test_an_empty_file_says_nothing(tmp_path: Path) -> None:
+    (tmp_path / "vaeval.yaml").write_text("# nothing yet\n")
+    assert read_sidecar(tmp_path) == CheckpointSettings()
+
+
+def test_every_key_is_read(tmp_path: Path) -> None:
+    (tmp_path / "vaeval.yaml").write_text(
+        "image_range: [-1, 1]\nscale: log_sigma\ndecoder_output: mean\nimage_shape: [28, 28, 3]\n"
+    )
+    settings = read_sidecar(tmp_path)
+    assert (settings.image_range, settings.scale) == ((-1.0, 1.0), "log_sigma")
+    assert (settings.decoder_output, settings.image_shape) == ("mean", (28, 28, 3))
+
+
+@pytest.mark.parametrize(
+    ("text", "received"),
+    [
+        ("image_rnage: [-1, 1]", "image_rnage"),
+        ("image_range: [1, -1]", "the first number must be below the second"),
+        ("image_range: [0, .inf]", "finite"),
+        ("scale: stddev", "'stddev'"),
+        ("decoder_output: probs", "'probs'"),
+        ("image_shape: [28, 28, 4]", "1 or 3 channels"),
+        ("decoder_output: logits\nimage_range: [-1, 1]", "the sigmoid of logits"),
+        ("- image_range", "the file"),
+        ("image_range: [0, 1", "while parsing"),
+        ("!!python/object/apply:os.getcwd []", "could not determine a constructor"),
+    ],
+)
+def test_what_cannot_be_used_is_said_with_the_keys_there_are(tmp_path: Path, text: str, received: str) -> None:
+    (tmp_path / "vaeval.yaml").write_text(text)
+    with pytest.raises(CheckpointRejected) as caught:
+        read_sidecar(tmp_path)
+    assert received in str(caught.value.received)
+    assert "image_range, scale, decoder_output, image_shape" in str(caught.value.expected)
+    assert str(tmp_path / "vaeval.yaml") in caught.value.what
+
+
+def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "vaeval.yaml").write_bytes(b"#" * ((1 << 20) + 1))
+    with pytest.raises(CheckpointRejected, match=r"1048577 bytes.*at most 1048576"):
+        read_sidecar(tmp_path)

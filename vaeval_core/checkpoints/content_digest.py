@@ -1,0 +1,36 @@
+"""The digest of a checkpoint: sha256 over its files' names and contents, so that a file altered later is noticed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from vaeval_core.errors import CheckpointRejected
+
+
+def content_digest(files: Iterable[Path]) -> str:
+    """sha256 over one line per file, its name and the sha256 of its content, sorted by name.
+
+    Folders are no part of it: a checkpoint that is moved or copied keeps its digest.
+
+    Args:
+        files: Files of one folder; read in pieces, whatever their size.
+
+    Raises:
+        CheckpointRejected: A file cannot be read.
+    """
+    lines = sorted(f"{path.name}\0{_sha256(path)}\n" for path in files)
+    return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        raise CheckpointRejected(
+            "A file of the checkpoint cannot be read.",
+            received=f"{path} ({error.strerror or error})",
+            expected="a readable file",
+        ) from error
