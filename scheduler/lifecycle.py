@@ -6,7 +6,8 @@
                             ▼                                          ▼         ▼             ▼
                           failed                                   cancelled   failed        failed
 
-A reference lives like an evaluation, but is never cancelled.
+A reference lives like an evaluation, but is never cancelled, and is queued again if its merged file is lost: evaluations to
+come still need it. A finished evaluation needs nothing more.
 """
 
 from __future__ import annotations
@@ -73,6 +74,7 @@ class EvaluationEvent(StrEnum):
     FINALISE_FAILED = "finalise_failed"
     CANCELLED = "cancelled"
     SUBMITTED_AGAIN = "submitted_again"
+    REFERENCE_FILE_LOST = "reference_file_lost"
 
 
 class InvalidTransition(VaevalError):
@@ -110,6 +112,7 @@ EVALUATION_TRANSITIONS: dict[tuple[EvaluationState, EvaluationEvent], Evaluation
     (_E.RUNNING, _EE.CANCELLED): _E.CANCELLED,
     (_E.FAILED, _EE.SUBMITTED_AGAIN): _E.QUEUED,
     (_E.CANCELLED, _EE.SUBMITTED_AGAIN): _E.QUEUED,
+    (_E.FINISHED, _EE.REFERENCE_FILE_LOST): _E.QUEUED,
 }
 
 

@@ -82,11 +82,17 @@ class Settings:
             "VAEVAL_SWEEP_SECONDS": f"{self.sweep_seconds:g}",
         }
 
-    def as_environment(self) -> dict[str, str]:
-        """The variables that make another process see the same settings. Holds passwords: never print it."""
+    def as_environment(self, over: Mapping[str, str] | None = None) -> dict[str, str]:
+        """The environment that makes another process see the same settings. Holds passwords: never print it.
+
+        Args:
+            over: What the process has otherwise; of it, every setting is left out, given by value or by file.
+        """
+        own = {*VARIABLES, *(f"{name}_FILE" for name in VARIABLES)}
+        others = {name: value for name, value in (over or {}).items() if name not in own}
         variables = self.shown() | {"VAEVAL_DATABASE_URL": self.database_url, "VAEVAL_ARTIFACTS": self.artifacts}
         del variables["VAEVAL_BROKER_URL"]
-        return variables | ({"VAEVAL_BROKER_URL": self.broker_url} if self.broker_url else {})
+        return others | variables | ({"VAEVAL_BROKER_URL": self.broker_url} if self.broker_url else {})
 
 
 def without_password(url: str) -> str:

@@ -178,7 +178,7 @@ class Progress:
         evaluations: State → number of evaluations.
         shards: State → number of shards.
         images_done: Forward passes finished, running shards counted by their last heartbeat.
-        images_total: Forward passes in all.
+        images_total: Forward passes in all; those of failed and cancelled shards, which nobody will do, left out.
     """
 
     evaluations: Mapping[EvaluationState, int]
@@ -285,9 +285,14 @@ class WorkStore(Protocol):
         """Fail the evaluation, or the reference and what waits for it."""
 
     def recompute_shard(self, claim: FinaliseClaim, file: StoredFile, reason: str) -> bool:
-        """A shard file is missing or altered: queue that shard again and give the finalisation back."""
+        """A shard file is missing or altered: queue that shard again and give the finalisation back.
 
-    def report_worker(self, worker: str, *, host: str, pid: int, device: str, threads: int, versions: Mapping[str, str]) -> None:
+        If the file is the claim's merged reference, the whole reference is queued again. False: the claim is lost.
+        """
+
+    def report_worker(
+        self, worker: str, *, host: str, pid: int, device: str, threads: int, versions: Mapping[str, str]
+    ) -> None:
         """Register a slot, or say that it is alive."""
 
     def retire_worker(self, worker: str) -> None:
@@ -314,7 +319,11 @@ class ReadStore(Protocol):
         """Progress of the given evaluations, or of all."""
 
     def evaluations(
-        self, evaluation_ids: Sequence[int] | None = None, *, states: Sequence[EvaluationState] = (), limit: int | None = None
+        self,
+        evaluation_ids: Sequence[int] | None = None,
+        *,
+        states: Sequence[EvaluationState] = (),
+        limit: int | None = None,
     ) -> tuple[EvaluationRecord, ...]:
         """Evaluations without scores, newest first."""
 

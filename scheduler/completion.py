@@ -1,0 +1,121 @@
+"""Completion: what the worker that finished last does with the shard files of an evaluation or reference.
+
+    reference    shard files ─► merge_reference ─► merged file                 its shard files stay
+    evaluation   shard files ─► merge_shards ─► score(…, merged reference) ─► rows of scores, one file of pictures
+
+Files are read one by one in shard order, so that any number of images fits in memory and sums are taken in one order
+whatever the order of arrival. Everything is keyed by the claim's fencing token: a finaliser that lost its lease records
+nothing and removes what it wrote.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Any
+
+from numpy.typing import NDArray
+
+from scheduler.store.artifacts import ArtifactStore
+from scheduler.store.base import FinaliseClaim, StoredFile, WorkStore
+from vaeval_core.errors import ServiceUnreachable, StorageFailed, VaevalError
+from vaeval_core.evaluate import merge_reference, merge_shards, score
+
+_LOG = logging.getLogger(__name__)
+
+
+class FinaliseOutcome(StrEnum):
+    """What became of a claim."""
+
+    FINISHED = "finished"
+    FAILED = "failed"
+    SHARD_QUEUED_AGAIN = "shard_queued_again"
+    CLAIM_LOST = "claim_lost"
+
+
+class _ShardFileLost(Exception):
+    """A shard file is missing or altered; carries which and why through the merge that was reading it."""
+
+    def __init__(self, file: StoredFile, reason: str) -> None:
+        super().__init__(reason)
+        self.file = file
+        self.reason = reason
+
+
+def finalise(claim: FinaliseClaim, *, work: WorkStore, artifacts: ArtifactStore) -> FinaliseOutcome:
+    """Merge the shards and record the result.
+
+    Whoever calls renews the claim's lease meanwhile.
+
+    Args:
+        claim: From `WorkStore.claim_finalise`.
+        work: The database, as a worker sees it.
+        artifacts: Where shard files, references and pictures are.
+
+    Returns:
+        What became of the claim; every outcome is recorded in the database.
+
+    Raises:
+        ServiceUnreachable: The database does not answer. The claim's lease ends and somebody finalises again.
+    """
+    try:
+        if claim.owner == "reference":
+            is_recorded = _finish_reference(claim, work, artifacts)
+        else:
+            is_recorded = _finish_evaluation(claim, work, artifacts)
+    except _ShardFileLost as lost:
+        _LOG.warning("shard_file_lost", extra={"key": lost.file.key, "reason": lost.reason})
+        is_recorded = work.recompute_shard(claim, lost.file, lost.reason)
+        return FinaliseOutcome.SHARD_QUEUED_AGAIN if is_recorded else FinaliseOutcome.CLAIM_LOST
+    except ServiceUnreachable:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, the evaluation must fail with it, not be tried for ever
+        _LOG.exception("finalise_failed")
+        reason = str(error) if isinstance(error, VaevalError) else f"{type(error).__name__}: {error}"
+        return FinaliseOutcome.FAILED if work.fail_finalise(claim, reason) else FinaliseOutcome.CLAIM_LOST
+    return FinaliseOutcome.FINISHED if is_recorded else FinaliseOutcome.CLAIM_LOST
+
+
+def _finish_reference(claim: FinaliseClaim, work: WorkStore, artifacts: ArtifactStore) -> bool:
+    merged = merge_reference(_shards(claim, artifacts), claim.protocol)
+    file = artifacts.write_arrays(f"references/{claim.owner_id}/merged.{claim.token}.safetensors", merged)
+    is_recorded = work.finish_reference(claim, file)
+    if not is_recorded:
+        artifacts.delete([file.key])
+    return is_recorded
+
+
+def _finish_evaluation(claim: FinaliseClaim, work: WorkStore, artifacts: ArtifactStore) -> bool:
+    if claim.reference is None:
+        raise ValueError(f"Evaluation {claim.owner_id} was given to be finalised without a reference.")
+    reference = artifacts.read_arrays(claim.reference)
+    summary = merge_shards(_shards(claim, artifacts), claim.protocol)
+    scores = score(summary, reference, claim.protocol)
+    pictures = None
+    if summary.pictures:
+        key = f"evaluations/{claim.owner_id}/pictures.{claim.token}.safetensors"
+        pictures = artifacts.write_arrays(key, summary.pictures)
+    is_recorded = work.finish_evaluation(claim, scores, pictures)
+    if is_recorded:
+        # The scores stand; features of one checkpoint are of no further use and are most of the disk space.
+        _delete_quietly(artifacts, [file.key for file in claim.shards])
+    elif pictures is not None:
+        artifacts.delete([pictures.key])
+    return is_recorded
+
+
+def _delete_quietly(artifacts: ArtifactStore, keys: list[str]) -> None:
+    try:
+        artifacts.delete(keys)
+    except StorageFailed as error:
+        _LOG.warning("shard_files_kept", extra={"reason": str(error)})
+
+
+def _shards(claim: FinaliseClaim, artifacts: ArtifactStore) -> Iterator[dict[str, NDArray[Any]]]:
+    for file in claim.shards:
+        try:
+            arrays = artifacts.read_arrays(file)
+        except StorageFailed as error:
+            raise _ShardFileLost(file, str(error)) from error
+        yield arrays

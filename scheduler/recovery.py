@@ -1,0 +1,94 @@
+"""Recovery: puts right what a crash, a lost message or a wiped broker left behind.
+
+Every supervisor runs one, and `vaeval scheduler` is nothing else. Whoever gets the maintenance lease sweeps:
+
+    leases that ended  ─► queued again, or failed after the last attempt     (in SQL, by its clock)
+    claimable work     ─► is the bell still going to ring that often? if not, ring for the difference
+
+Nothing else in vaeval retries or resends: whatever goes wrong anywhere, this loop is how it heals, within one lease and
+one pause of the loop.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+from scheduler.queue.base import WorkQueue
+from scheduler.settings import Settings
+from scheduler.store.base import RecoveryStore, SweepReport
+from vaeval_core.errors import ServiceUnreachable
+
+_LOG = logging.getLogger(__name__)
+
+_LEASE_SWEEPS = 2.0
+"""Length of the maintenance lease in pauses between sweeps: renewed in time, and soon free if its holder dies."""
+
+
+class Recovery:
+    """Sweeps while it holds the maintenance lease.
+
+    Args:
+        store: The database, as who watches over the work sees it.
+        queue: The bell.
+        owner: Name that no other process has, such as host and process number.
+        settings: For the pause between two sweeps.
+    """
+
+    def __init__(self, store: RecoveryStore, queue: WorkQueue, *, owner: str, settings: Settings) -> None:
+        self._store = store
+        self._queue = queue
+        self._owner = owner
+        self._sweep_seconds = settings.sweep_seconds
+        self._is_holder = False
+
+    def step(self) -> SweepReport | None:
+        """One sweep.
+
+        Returns:
+            What was found and done; None if another process holds the maintenance lease.
+
+        Raises:
+            ServiceUnreachable: Database or broker does not answer. What the sweep did before stays done.
+        """
+        self._is_holder = self._store.hold_maintenance(self._owner, _LEASE_SWEEPS * self._sweep_seconds)
+        if not self._is_holder:
+            return None
+        report = self._store.sweep()
+        if report != SweepReport():
+            _LOG.info(
+                "lost_work_found",
+                extra={
+                    "shards_requeued": report.shards_requeued,
+                    "shards_failed": report.shards_failed,
+                    "finalises_released": report.finalises_released,
+                },
+            )
+        unannounced = self._store.claimable() - self._queue.waiting()
+        if unannounced > 0:
+            self._queue.ring(unannounced)
+            _LOG.debug("bell_rung", extra={"times": unannounced})
+        return report
+
+    def run(self, stop: threading.Event) -> None:
+        """Sweep until `stop` is set; then leave the lease to the next.
+
+        A service that does not answer is logged and tried again: it may come back, and then there is work to do.
+        """
+        while not stop.is_set():
+            try:
+                self.step()
+            except ServiceUnreachable as error:
+                _LOG.warning("recovery_waits", extra={"reason": str(error)})
+            except Exception:  # noqa: BLE001 - the loop that heals all else must outlive any failure of its own
+                _LOG.exception("recovery_failed")
+            stop.wait(self._sweep_seconds)
+        self._leave()
+
+    def _leave(self) -> None:
+        if not self._is_holder:
+            return
+        try:
+            self._store.hold_maintenance(self._owner, 0.0)
+        except ServiceUnreachable:
+            _LOG.debug("maintenance_lease_kept", extra={"reason": "the database does not answer; the lease will end"})

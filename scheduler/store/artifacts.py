@@ -1,0 +1,216 @@
+"""Files that rows point to: arrays and pictures, each written wholly or not at all and checked when it is read.
+
+A store is a folder or an fsspec URL (`s3://bucket/prefix`). In a folder a file is written beside its place, brought to the
+disk, and renamed; on an object store a put is atomic by itself. The database keeps key and sha256 of each file, so a file
+that is missing or altered is noticed before its numbers are used.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import numpy as np
+import safetensors.numpy
+from fsspec.implementations.local import LocalFileSystem
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+
+from scheduler.settings import without_password
+from scheduler.store.base import StoredFile
+from vaeval_core.errors import InvalidInput, StorageFailed
+
+DTYPES = ("float32", "float64", "int64", "uint8")
+"""What an array may be made of."""
+
+_KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
+"""Folders and a name; no part begins with a dot, so none is «..» or hidden."""
+
+
+class ArtifactStore:
+    """Files under keys such as `evaluations/7/pictures.3.safetensors`.
+
+    Args:
+        url: Folder or fsspec URL; a folder is made when the first file is written.
+
+    Raises:
+        InvalidInput: The URL names a kind of store that is not installed or does not exist.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        try:
+            self._files, self._root = fsspec.core.url_to_fs(url)
+        except (ImportError, ValueError) as error:
+            raise InvalidInput(
+                "VAEVAL_ARTIFACTS names a kind of store that cannot be opened.",
+                received=f"{without_password(url)} ({error})",
+                expected="a folder, or a URL such as s3://bucket/prefix whose package is installed",
+                next_step="for s3:// install `vaeval[s3]`",
+            ) from error
+        self._folder = Path(self._root) if isinstance(self._files, LocalFileSystem) else None
+
+    def write_arrays(self, key: str, arrays: Mapping[str, NDArray[Any]]) -> StoredFile:
+        """Store named arrays in one safetensors file.
+
+        Args:
+            key: Where; an older file under it is replaced.
+            arrays: Any shapes; float32, float64, int64 or uint8.
+
+        Raises:
+            StorageFailed: There is no room, or no permission.
+            InvalidInput: An array has another type, or the key is none.
+        """
+        for name, array in arrays.items():
+            if array.dtype.name not in DTYPES:
+                raise InvalidInput(
+                    "An array of this type is not stored.",
+                    received=f"{name}: {array.dtype.name} in {key}",
+                    expected="one of " + ", ".join(DTYPES),
+                )
+        in_order = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+        return self.write_bytes(key, safetensors.numpy.save(in_order))
+
+    def read_arrays(self, file: StoredFile) -> dict[str, NDArray[Any]]:
+        """The arrays of a file, after its digest was checked.
+
+        Raises:
+            StorageFailed: The file is missing, altered, or holds no arrays.
+        """
+        data = self.read_bytes(file.key)
+        digest = hashlib.sha256(data).hexdigest()
+        if digest != file.digest:
+            raise StorageFailed(
+                "A stored file is not what was written.",
+                received=f"{self._shown(file.key)} with sha256 {digest}",
+                expected=f"sha256 {file.digest}",
+                next_step="check the disk; the file is computed again where that is possible",
+            )
+        try:
+            arrays: dict[str, NDArray[Any]] = safetensors.numpy.load(data)
+        except SafetensorError as error:
+            raise StorageFailed(
+                "A stored file holds no arrays.",
+                received=f"{self._shown(file.key)} ({error})",
+                expected="a safetensors file",
+            ) from error
+        return arrays
+
+    def write_bytes(self, key: str, data: bytes) -> StoredFile:
+        """Store bytes; an older file under the key is replaced.
+
+        Raises:
+            StorageFailed: There is no room, or no permission.
+            InvalidInput: The key is none.
+        """
+        place = self._place(key)
+        with self._troubles("written", key):
+            if self._folder is None:
+                self._files.pipe_file(place, data)
+            else:
+                _write_atomically(Path(place), data)
+        return StoredFile(key=key, digest=hashlib.sha256(data).hexdigest())
+
+    def read_bytes(self, key: str) -> bytes:
+        """The bytes under the key.
+
+        Raises:
+            StorageFailed: There is no such file, or it cannot be read.
+            InvalidInput: The key is none.
+        """
+        place = self._place(key)
+        with self._troubles("read", key):
+            data: bytes = self._files.cat_file(place)
+            return data
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Remove files; one that is gone already is no error.
+
+        Raises:
+            StorageFailed: One cannot be removed.
+            InvalidInput: A key is none.
+        """
+        for key in keys:
+            place = self._place(key)
+            with self._troubles("removed", key), suppress(FileNotFoundError):
+                self._files.rm_file(place)
+
+    def exists(self, key: str) -> bool:
+        """True if there is a file under the key.
+
+        Raises:
+            StorageFailed: The store cannot be asked.
+            InvalidInput: The key is none.
+        """
+        place = self._place(key)
+        with self._troubles("looked for", key):
+            return bool(self._files.isfile(place))
+
+    def _place(self, key: str) -> str:
+        if not _KEY.fullmatch(key):
+            raise InvalidInput(
+                "This is no key of the artifact store.",
+                received=repr(key),
+                expected="names of letters, digits, dots, - and _ with / between; none begins with a dot",
+            )
+        return f"{self._root.rstrip('/')}/{key}"
+
+    def _shown(self, key: str) -> str:
+        return f"{without_password(self.url).rstrip('/')}/{key}"
+
+    @contextmanager
+    def _troubles(self, verb: str, key: str) -> Iterator[None]:
+        """OSError, which every fsspec store raises, as a sentence."""
+        try:
+            yield
+        except OSError as error:
+            words = error.strerror or str(error) or type(error).__name__
+            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+                raise StorageFailed(
+                    "No space is left for the artifacts.",
+                    received=f"{self._shown(key)} ({words})",
+                    expected="room on the disk, or in the quota, that holds VAEVAL_ARTIFACTS",
+                    next_step="free some space, then submit again: finished shards are kept",
+                ) from error
+            raise StorageFailed(
+                f"A file cannot be {verb}.",
+                received=f"{self._shown(key)} ({words})",
+                expected="a store that this user may read and write, with the file in it",
+                next_step="check VAEVAL_ARTIFACTS and its permissions: vaeval doctor",
+            ) from error
+
+
+def _write_atomically(path: Path, data: bytes) -> None:
+    """A reader sees the old file, the new one, or none; never a part, not even after a power cut."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with beside.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+        raise
+    _bring_to_disk(path.parent)
+
+
+def _bring_to_disk(folder: Path) -> None:
+    """A rename is on the disk when its folder is."""
+    if os.name == "nt":
+        return  # folders cannot be opened there, and renames are written through
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,131 @@
+"""Finalisations that end without a result: they failed, their worker is gone, or a file that they need is lost.
+
+Functions on a connection inside a writing transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, literal, null, select, update
+
+from scheduler.lifecycle import EvaluationEvent, ShardEvent
+from scheduler.store.base import FinaliseClaim, StoredFile
+from scheduler.store.finalise_work import held_by
+from scheduler.store.journal import write_entries
+from scheduler.store.owners import OWNERS, REFERENCE, Owner, becomes, fail, shard_becomes, shard_can
+from scheduler.store.tables import reference_sets, shards
+
+
+def fail_claim(connection: Connection, claim: FinaliseClaim, reason: str) -> bool:
+    """Fail the owner, and what waits for it; see `WorkStore.fail_finalise`."""
+    owner = OWNERS[claim.owner]
+    if not _lock(connection, claim):
+        return False
+    fail(connection, owner, [claim.owner_id], EvaluationEvent.FINALISE_FAILED, reason)
+    return True
+
+
+def recompute(
+    connection: Connection, claim: FinaliseClaim, file: StoredFile, reason: str, *, max_attempts: int
+) -> bool:
+    """Queue again what made a lost file; see `WorkStore.recompute_shard`."""
+    owner = OWNERS[claim.owner]
+    if not _lock(connection, claim):
+        return False
+    if file == claim.reference:
+        _queue_reference(connection, file, reason)
+        give_back(connection, owner, claim.owner_id, EvaluationEvent.SHARD_FILE_LOST, reason, max_attempts=max_attempts)
+        return True
+    made_it = and_(owner.of_shard == claim.owner_id, shards.c.file_key == file.key)
+    for shard in _queue_shards(connection, made_it, shards.c.attempts, reason):
+        entry = owner.shard_entry(ShardEvent.FILE_LOST, claim.owner_id, shard.id, detail={"reason": reason})
+        write_entries(connection, [entry])
+        if shard.attempts >= max_attempts:
+            story = f"Shard {shard.number} was computed {shard.attempts} times and its file was lost. {reason}"
+            fail(connection, owner, [claim.owner_id], EvaluationEvent.FINALISE_FAILED, story)
+            return True
+    # The shard's own attempts end this, should files be lost for ever: many lost files are no reason to give up.
+    connection.execute(
+        update(owner.table)
+        .where(held_by(claim))
+        .values(
+            state=becomes(EvaluationEvent.SHARD_FILE_LOST),
+            lease_owner=null(),
+            lease_expires_at=null(),
+            attempts=owner.table.c.attempts - 1,
+        )
+    )
+    return True
+
+
+def give_back(
+    connection: Connection, owner: Owner, owner_id: int, event: EvaluationEvent, reason: str, *, max_attempts: int
+) -> bool:
+    """End a finalisation without a result: it may be claimed again, or fails if its attempts are used up.
+
+    Returns:
+        True if it may be claimed again.
+    """
+    returned = connection.execute(
+        update(owner.table)
+        .where(owner.table.c.id == owner_id, owner.can(event), owner.table.c.attempts < max_attempts)
+        .values(state=becomes(event), lease_owner=null(), lease_expires_at=null())
+    )
+    if returned.rowcount:
+        write_entries(connection, [owner.entry(event, owner_id, detail={"reason": reason})])
+        return True
+    story = f"Merging its shards failed after {max_attempts} attempts. {reason}"
+    fail(connection, owner, [owner_id], EvaluationEvent.FINALISE_FAILED, story)
+    return False
+
+
+def _queue_reference(connection: Connection, file: StoredFile, reason: str) -> None:
+    """The merged file of a reference is gone, and its shard files were dropped long ago: all of it again."""
+    queued = connection.execute(
+        update(reference_sets)
+        .where(reference_sets.c.file_key == file.key, REFERENCE.can(EvaluationEvent.REFERENCE_FILE_LOST))
+        .values(
+            state=becomes(EvaluationEvent.REFERENCE_FILE_LOST),
+            attempts=0,
+            error=reason,
+            file_key=null(),
+            file_digest=null(),
+            finished_at=null(),
+        )
+        .returning(reference_sets.c.id)
+    ).one_or_none()
+    if queued is None:
+        return  # another evaluation that missed the file was here first
+    _queue_shards(connection, shards.c.reference_id == queued.id, literal(0), reason)
+    entry = REFERENCE.entry(EvaluationEvent.REFERENCE_FILE_LOST, queued.id, detail={"reason": reason})
+    write_entries(connection, [entry])
+
+
+def _queue_shards(
+    connection: Connection, which: ColumnElement[bool], attempts: ColumnElement[int], reason: str
+) -> Sequence[Row[Any]]:
+    return connection.execute(
+        update(shards)
+        .where(which, shard_can(ShardEvent.FILE_LOST))
+        .values(
+            state=shard_becomes(ShardEvent.FILE_LOST),
+            lease_owner=null(),
+            attempts=attempts,
+            not_before=null(),
+            images_done=0,
+            file_key=null(),
+            file_digest=null(),
+            finished_at=null(),
+            error=reason,
+        )
+        .returning(shards.c.id, shards.c.number, shards.c.attempts)
+    ).all()
+
+
+def _lock(connection: Connection, claim: FinaliseClaim) -> bool:
+    """Hold the owner's row until the end of the transaction; False if the claim is lost."""
+    table = OWNERS[claim.owner].table
+    held = connection.execute(select(table.c.id).where(held_by(claim)).with_for_update())
+    return held.one_or_none() is not None

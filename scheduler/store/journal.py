@@ -1,0 +1,39 @@
+"""The events table: what happened, appended in the same transaction in which it happens. Never read by the program itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, insert
+
+from scheduler.store.clock import database_now
+from scheduler.store.tables import events
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line.
+
+    Attributes:
+        action: What happened to what, such as `shard.claimed`: a noun and an event of `scheduler.lifecycle`.
+        evaluation_id: The evaluation it happened to, or to a part of.
+        reference_id: The same for a reference.
+        shard_id: The shard it happened to.
+        worker: Who did it.
+        detail: Whatever a person would want to know.
+    """
+
+    action: str
+    evaluation_id: int | None = None
+    reference_id: int | None = None
+    shard_id: int | None = None
+    worker: str | None = None
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write_entries(connection: Connection, entries: Sequence[Entry]) -> None:
+    """Append lines; all have the time of the statement."""
+    if entries:
+        connection.execute(insert(events).values(at=database_now()), [asdict(entry) for entry in entries])

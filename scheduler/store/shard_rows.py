@@ -1,0 +1,131 @@
+"""Shard plans as rows: written for new owners, queued again for owners that are submitted again."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, insert, null, select, update
+
+from scheduler.lifecycle import ShardEvent, ShardState
+from scheduler.store.base import EvaluationRequest
+from scheduler.store.owners import Owner, among, shard_becomes, shard_can
+from scheduler.store.tables import shards
+from vaeval_core.types import IndexRange
+
+MANY_SHARDS = 1_000
+"""From here on PostgreSQL is told about new rows at once. By itself it looks within a minute or so; until then it believes
+that the table is small, and each claim sorts all of it."""
+
+
+@dataclass(frozen=True)
+class PlannedShards:
+    """The shards of one owner before it has an id; equal plans are written together.
+
+    Attributes:
+        ranges: Image numbers of each, in order.
+        limits: Lengths of the streams: image i takes one forward pass for each stream that is longer than i.
+        priority: Higher goes first.
+    """
+
+    ranges: tuple[IndexRange, ...]
+    limits: tuple[int, ...]
+    priority: int
+
+    @classmethod
+    def of_evaluation(cls, request: EvaluationRequest) -> PlannedShards:
+        """The plan of the evaluation itself."""
+        limits = (request.protocol.num_samples, request.protocol.num_reconstructions)
+        return cls(tuple(request.shards), limits, request.priority)
+
+    @classmethod
+    def of_reference(cls, request: EvaluationRequest, priority: int) -> PlannedShards:
+        """The plan of the reference that the evaluation needs."""
+        return cls(tuple(request.reference_shards), (request.protocol.num_reference,), priority)
+
+    def forward_passes(self, index_range: IndexRange) -> int:
+        """Images of the range that go through the extractor."""
+        parts = (index_range.up_to(limit) for limit in self.limits)
+        return sum(len(part) for part in parts if part is not None)
+
+
+def insert_shards(connection: Connection, owner: Owner, plans: Mapping[int, PlannedShards]) -> int:
+    """Write the shards of new owners.
+
+    Owners with equal plans get theirs in two statements, however many they are: the rows of the first, and copies of
+    them for all others. A thousand checkpoints are 80,000 rows; sent one by one they would take longer than all the rest.
+
+    Args:
+        connection: Inside a writing transaction.
+        owner: Kind of the ids.
+        plans: Owner id → its plan.
+
+    Returns:
+        How many rows were written.
+    """
+    alike: dict[PlannedShards, list[int]] = defaultdict(list)
+    for owner_id, plan in plans.items():
+        alike[plan].append(owner_id)
+    for plan, (first, *others) in alike.items():
+        connection.execute(insert(shards), [_row(owner, first, plan, number) for number in range(len(plan.ranges))])
+        if others:
+            copied = [column for column in shards.c if column.name not in {"id", owner.of_shard.name}]
+            source = (
+                select(owner.table.c.id, *copied)
+                .select_from(shards.join(owner.table, among(owner.table.c.id, others)))
+                .where(owner.of_shard == first)
+                .order_by(owner.table.c.id, shards.c.number)
+            )
+            connection.execute(insert(shards).from_select([owner.of_shard, *copied], source))
+    written = sum(len(plan.ranges) * len(ids) for plan, ids in alike.items())
+    if written >= MANY_SHARDS and connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("ANALYZE shards")
+    return written
+
+
+def _row(owner: Owner, owner_id: int, plan: PlannedShards, number: int) -> dict[str, object]:
+    index_range = plan.ranges[number]
+    return {
+        owner.of_shard.name: owner_id,
+        "number": number,
+        "start": index_range.start,
+        "stop": index_range.stop,
+        "forward_passes": plan.forward_passes(index_range),
+        "priority": plan.priority,
+        "state": ShardState.QUEUED,
+        "lease_token": 0,
+        "attempts": 0,
+        "images_done": 0,
+    }
+
+
+def queue_again(connection: Connection, owner: Owner, ids: Sequence[int], priority: int) -> int:
+    """Queue the unfinished shards of owners that were submitted again; the finished ones stay.
+
+    Returns:
+        Pieces of work that can now be claimed: the shards, and one finalisation for each owner that has none to do.
+    """
+    queued = connection.scalars(
+        update(shards)
+        .where(among(owner.of_shard, ids), shard_can(ShardEvent.SUBMITTED_AGAIN))
+        .values(
+            state=shard_becomes(ShardEvent.SUBMITTED_AGAIN),
+            priority=priority,
+            lease_owner=null(),
+            attempts=0,
+            not_before=null(),
+            error=null(),
+        )
+        .returning(owner.of_shard)
+    ).all()
+    return len(queued) + len(set(ids) - set(queued))
+
+
+def raise_priority(connection: Connection, reference_id: int, priority: int) -> None:
+    """What an important evaluation waits for is as important; never lowers a priority."""
+    connection.execute(
+        update(shards)
+        .where(shards.c.reference_id == reference_id, shards.c.priority < priority)
+        .values(priority=priority)
+    )

@@ -1,0 +1,254 @@
+"""Claims of shards: taken, renewed, kept and lost. Functions on a connection inside a writing transaction.
+
+A claim is a row that is `running` with a certain token. Every statement after the claim names both, so it changes nothing
+once the shard was taken away: that is the fence.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Executable,
+    Row,
+    and_,
+    case,
+    literal,
+    null,
+    or_,
+    select,
+    update,
+)
+
+from scheduler.lifecycle import EvaluationEvent, EvaluationState, ShardEvent, ShardState
+from scheduler.store.base import CheckpointLocation, ShardClaim, StoredFile
+from scheduler.store.clock import database_now, database_now_plus
+from scheduler.store.database import RunAgain
+from scheduler.store.journal import write_entries
+from scheduler.store.owners import EVALUATION, OWNERS, Owner, becomes, fail, shard_becomes, shard_can
+from scheduler.store.tables import checkpoints, datasets, protocols, shards, workers
+from vaeval_core.protocol import Protocol
+from vaeval_core.types import IndexRange
+
+LONGEST_PAUSE_SECONDS = 60
+"""Most that a shard waits after a failed attempt."""
+
+
+def is_claimable(owner: Owner) -> ColumnElement[bool]:
+    """Shards, joined with their owner, that may be claimed now."""
+    return and_(
+        shard_can(ShardEvent.CLAIMED),
+        owner.of_shard > 0,  # true for every shard of this kind; it tells SQLite which index to walk
+        or_(shards.c.not_before.is_(None), shards.c.not_before <= database_now()),
+        owner.can(EvaluationEvent.SHARD_CLAIMED),
+    )
+
+
+def claim(connection: Connection, worker: str, lease_seconds: float) -> ShardClaim | None:
+    """Take the best shard: of references first, then by priority, age of the owner, and number."""
+    for owner in OWNERS.values():
+        taken = connection.execute(_take_best(owner, worker, lease_seconds)).one_or_none()
+        if taken is not None:
+            return _claim_of(connection, owner, taken, worker)
+    return None
+
+
+def _take_best(owner: Owner, worker: str, lease_seconds: float) -> Executable:
+    best = (
+        select(shards.c.id)
+        .join(owner.table, owner.table.c.id == owner.of_shard)
+        .where(is_claimable(owner))
+        .order_by(shards.c.priority.desc(), owner.of_shard, shards.c.number)
+        .limit(1)
+        # PostgreSQL: pass over what another worker is taking at this moment. SQLite has one writer at a time.
+        .with_for_update(skip_locked=True, of=shards)
+        .scalar_subquery()
+    )
+    return (
+        update(shards)
+        .where(shards.c.id == best, shard_can(ShardEvent.CLAIMED))
+        .values(
+            state=shard_becomes(ShardEvent.CLAIMED),
+            lease_owner=worker,
+            lease_token=shards.c.lease_token + 1,
+            lease_expires_at=database_now_plus(lease_seconds),
+            attempts=shards.c.attempts + 1,
+            images_done=0,
+        )
+        .returning(*shards.c)
+    )
+
+
+def _claim_of(connection: Connection, owner: Owner, shard: Row[Any], worker: str) -> ShardClaim:
+    owner_id: int = shard._mapping[owner.of_shard]
+    columns = [owner.table.c.state, protocols.c.spec, datasets.c.uri, datasets.c.digest]
+    source = owner.table.join(protocols, protocols.c.id == owner.table.c.protocol_id).join(datasets)
+    if owner is EVALUATION:
+        columns += [checkpoints.c.uri, checkpoints.c.digest, checkpoints.c.description]
+        source = source.join(checkpoints, checkpoints.c.id == owner.table.c.checkpoint_id)
+    state, spec, dataset_uri, dataset_digest, *checkpoint = connection.execute(
+        select(*columns).select_from(source).where(owner.table.c.id == owner_id)
+    ).one()
+    if state == EvaluationState.QUEUED:
+        connection.execute(
+            update(owner.table)
+            .where(owner.table.c.id == owner_id, owner.can(EvaluationEvent.SHARD_CLAIMED))
+            .values(state=becomes(EvaluationEvent.SHARD_CLAIMED), started_at=database_now())
+        )
+    elif state != EvaluationState.RUNNING:
+        raise RunAgain  # the owner was stopped between our two statements
+    detail = {"attempt": shard.attempts, "number": shard.number}
+    write_entries(connection, [owner.shard_entry(ShardEvent.CLAIMED, owner_id, shard.id, worker=worker, detail=detail)])
+    return ShardClaim(
+        shard_id=shard.id,
+        owner=owner.kind,
+        owner_id=owner_id,
+        number=shard.number,
+        index_range=IndexRange(shard.start, shard.stop),
+        token=shard.lease_token,
+        attempt=shard.attempts,
+        protocol=Protocol.model_validate(spec),
+        checkpoint=CheckpointLocation(uri=checkpoint[0], digest=checkpoint[1], description=checkpoint[2])
+        if checkpoint
+        else None,
+        dataset_uri=dataset_uri,
+        dataset_digest=dataset_digest,
+    )
+
+
+def renew(connection: Connection, claim: ShardClaim, images_done: int, lease_seconds: float) -> bool:
+    """Extend the lease; see `WorkStore.renew_shard`."""
+    done = literal(images_done)
+    renewed = connection.execute(
+        update(shards)
+        .where(_held_by(claim))
+        .values(
+            lease_expires_at=database_now_plus(lease_seconds),
+            images_done=case((done > shards.c.forward_passes, shards.c.forward_passes), else_=done),
+        )
+    )
+    return renewed.rowcount == 1
+
+
+def finish(connection: Connection, claim: ShardClaim, file: StoredFile, seconds: float) -> bool:
+    """Record the shard's file; see `WorkStore.finish_shard`."""
+    finished = connection.execute(
+        update(shards)
+        .where(_held_by(claim))
+        .values(
+            state=shard_becomes(ShardEvent.COMPUTED),
+            lease_expires_at=null(),
+            images_done=shards.c.forward_passes,
+            seconds=seconds,
+            file_key=file.key,
+            file_digest=file.digest,
+            error=null(),
+            finished_at=database_now(),
+        )
+        .returning(shards.c.lease_owner, shards.c.forward_passes)
+    ).one_or_none()
+    if finished is None:
+        return _was_finished_by(connection, claim, file)
+    connection.execute(
+        update(workers)
+        .where(workers.c.worker == finished.lease_owner)
+        .values(
+            images_done=workers.c.images_done + finished.forward_passes, busy_seconds=workers.c.busy_seconds + seconds
+        )
+    )
+    _write_entry(connection, claim, ShardEvent.COMPUTED, finished.lease_owner, seconds=round(seconds, 3), file=file.key)
+    return True
+
+
+def fail_attempt(connection: Connection, claim: ShardClaim, reason: str, *, retry: bool, max_attempts: int) -> bool:
+    """Queue the shard again or give it up; see `WorkStore.fail_shard`."""
+    owner = OWNERS[claim.owner]
+    # The owner's row first: whoever else stops this owner takes the rows in the same order, so nobody deadlocks.
+    connection.execute(select(owner.table.c.id).where(owner.table.c.id == claim.owner_id).with_for_update())
+    shard = connection.execute(select(shards).where(_held_by(claim)).with_for_update()).one_or_none()
+    if shard is None:
+        return False
+    if not retry or shard.attempts >= max_attempts:
+        give_up(connection, owner, shard, reason)
+        return True
+    pause = min(2**shard.attempts, LONGEST_PAUSE_SECONDS)
+    connection.execute(
+        update(shards)
+        .where(shards.c.id == shard.id)
+        .values(
+            state=shard_becomes(ShardEvent.ATTEMPT_FAILED),
+            lease_owner=null(),
+            lease_expires_at=null(),
+            not_before=database_now_plus(pause),
+            images_done=0,
+            error=reason,
+        )
+    )
+    _write_entry(connection, claim, ShardEvent.ATTEMPT_FAILED, shard.lease_owner, reason=reason, pause_seconds=pause)
+    return True
+
+
+def give_up(connection: Connection, owner: Owner, shard: Row[Any], reason: str) -> bool:
+    """Fail a running shard for good, and its owner with it; False if it does not run any more."""
+    failed = connection.execute(
+        update(shards)
+        .where(shards.c.id == shard.id, shard_can(ShardEvent.GAVE_UP))
+        .values(state=shard_becomes(ShardEvent.GAVE_UP), lease_expires_at=null(), images_done=0, error=reason)
+    )
+    if failed.rowcount == 0:
+        return False
+    owner_id: int = shard._mapping[owner.of_shard]
+    detail = {"reason": reason, "attempts": shard.attempts}
+    entry = owner.shard_entry(ShardEvent.GAVE_UP, owner_id, shard.id, worker=shard.lease_owner, detail=detail)
+    write_entries(connection, [entry])
+    times = "1 attempt" if shard.attempts == 1 else f"{shard.attempts} attempts"
+    story = f"Shard {shard.number} (images {shard.start} to {shard.stop - 1}) failed after {times}. {reason}"
+    fail(connection, owner, [owner_id], EvaluationEvent.SHARD_FAILED, story)
+    return True
+
+
+def release(connection: Connection, claim: ShardClaim) -> bool:
+    """Give the shard back; see `WorkStore.release_shard`."""
+    released = connection.execute(
+        update(shards)
+        .where(_held_by(claim))
+        .values(
+            state=shard_becomes(ShardEvent.RELEASED),
+            lease_owner=null(),
+            lease_expires_at=null(),
+            attempts=shards.c.attempts - 1,
+            images_done=0,
+        )
+    )
+    if released.rowcount == 0:
+        return False
+    _write_entry(connection, claim, ShardEvent.RELEASED, None)
+    return True
+
+
+def _held_by(claim: ShardClaim) -> ColumnElement[bool]:
+    return and_(
+        shards.c.id == claim.shard_id, shards.c.lease_token == claim.token, shards.c.state == ShardState.RUNNING
+    )
+
+
+def _was_finished_by(connection: Connection, claim: ShardClaim, file: StoredFile) -> bool:
+    """True if this very claim finished the shard already: its first COMMIT succeeded and the answer was lost."""
+    before = select(shards.c.id).where(
+        shards.c.id == claim.shard_id,
+        shards.c.lease_token == claim.token,
+        shards.c.state == ShardState.FINISHED,
+        shards.c.file_key == file.key,
+        shards.c.file_digest == file.digest,
+    )
+    return connection.execute(before).one_or_none() is not None
+
+
+def _write_entry(
+    connection: Connection, claim: ShardClaim, event: ShardEvent, worker: str | None, **detail: object
+) -> None:
+    owner = OWNERS[claim.owner]
+    entry = owner.shard_entry(event, claim.owner_id, claim.shard_id, worker=worker, detail=detail)
+    write_entries(connection, [entry])

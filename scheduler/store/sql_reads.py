@@ -1,0 +1,156 @@
+"""The port of those who read, on SQL. Each method sees one moment of the database."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, and_, case, desc, func, nulls_last, select
+
+from scheduler.lifecycle import EvaluationState, ShardState
+from scheduler.store.base import EvaluationRecord, Progress, WorkerRecord
+from scheduler.store.clock import database_now_plus
+from scheduler.store.database import Database
+from scheduler.store.evaluation_records import progress, record, scores_of, select_records
+from scheduler.store.owners import among
+from scheduler.store.tables import evaluations, shards, workers
+from scheduler.store.views import leaderboard
+from vaeval_core.errors import InvalidInput, NotFound
+
+SHORTEST_PREFIX = 6
+"""Digits of a fingerprint that a person must give."""
+
+SHARDS_OF_A_RATE = 100
+"""How many finished shards the measured rate looks back."""
+
+_A_DAY = 86_400.0
+
+
+class SqlReadStore:
+    """`ReadStore` on a database.
+
+    Args:
+        database: Where.
+        lease_seconds: A worker that was silent for longer is not alive.
+    """
+
+    def __init__(self, database: Database, *, lease_seconds: float = 60.0) -> None:
+        self._database = database
+        self._lease_seconds = lease_seconds
+
+    def progress(self, evaluation_ids: Sequence[int] | None = None) -> Progress:
+        """See `ReadStore.progress`."""
+        return self._database.read(lambda connection: progress(connection, evaluation_ids))
+
+    def evaluations(
+        self,
+        evaluation_ids: Sequence[int] | None = None,
+        *,
+        states: Sequence[EvaluationState] = (),
+        limit: int | None = None,
+    ) -> tuple[EvaluationRecord, ...]:
+        """See `ReadStore.evaluations`."""
+        statement = select_records().order_by(evaluations.c.id.desc()).limit(limit)
+        if evaluation_ids is not None:
+            statement = statement.where(among(evaluations.c.id, evaluation_ids))
+        if states:
+            statement = statement.where(evaluations.c.state.in_(states))
+        return self._database.read(lambda connection: tuple(record(row) for row in connection.execute(statement)))
+
+    def evaluation(self, evaluation_id: int) -> EvaluationRecord:
+        """See `ReadStore.evaluation`."""
+
+        def work(connection: Connection) -> EvaluationRecord | None:
+            row = connection.execute(select_records().where(evaluations.c.id == evaluation_id)).one_or_none()
+            return None if row is None else record(row, scores_of(connection, evaluation_id))
+
+        found = self._database.read(work)
+        if found is None:
+            raise NotFound(
+                "There is no evaluation with this number.",
+                received=evaluation_id,
+                expected="a number from the first column of `vaeval status` or `vaeval leaderboard`",
+                next_step="vaeval status",
+            )
+        return found
+
+    def leaderboard(
+        self, *, fingerprint: str | None = None, evaluation_ids: Sequence[int] | None = None, limit: int | None = None
+    ) -> tuple[Mapping[str, Any], ...]:
+        """See `ReadStore.leaderboard`.
+
+        Raises:
+            InvalidInput: `fingerprint` is no beginning of one, or too short.
+        """
+        latest = func.max(leaderboard.c.finished_at).over(partition_by=leaderboard.c.fingerprint)
+        statement = (
+            select(leaderboard)
+            .order_by(desc(latest), leaderboard.c.fingerprint, nulls_last(leaderboard.c.rank), leaderboard.c.evaluation)
+            .limit(limit)
+        )
+        if fingerprint is not None:
+            statement = statement.where(leaderboard.c.fingerprint.startswith(_checked_prefix(fingerprint)))
+        if evaluation_ids is not None:
+            statement = statement.where(among(leaderboard.c.evaluation, evaluation_ids))
+        return self._database.read(
+            lambda connection: tuple(dict(row) for row in connection.execute(statement).mappings())
+        )
+
+    def workers(self) -> tuple[WorkerRecord, ...]:
+        """See `ReadStore.workers`."""
+        running = (
+            select(shards.c.lease_owner, func.sum(shards.c.images_done).label("images_done"))
+            .where(shards.c.state == ShardState.RUNNING)
+            .group_by(shards.c.lease_owner)
+            .subquery()
+        )
+        speaks = workers.c.heartbeat_at > database_now_plus(-self._lease_seconds)
+        is_alive = case((and_(workers.c.retired_at.is_(None), speaks), 1), else_=0)
+        statement = (
+            select(workers, is_alive.label("is_alive"), func.coalesce(running.c.images_done, 0).label("running"))
+            .outerjoin(running, running.c.lease_owner == workers.c.worker)
+            .where(workers.c.heartbeat_at > database_now_plus(-_A_DAY))
+            .order_by(desc("is_alive"), workers.c.worker)
+        )
+        rows = self._database.read(lambda connection: connection.execute(statement).all())
+        return tuple(
+            WorkerRecord(
+                worker=row.worker,
+                host=row.host,
+                pid=row.pid,
+                device=row.device,
+                threads=row.threads,
+                started_at=row.started_at,
+                heartbeat_at=row.heartbeat_at,
+                is_alive=bool(row.is_alive),
+                images_done=row.images_done + int(row.running),
+                images_per_second=row.images_done / row.busy_seconds if row.busy_seconds > 0 else None,
+            )
+            for row in rows
+        )
+
+    def images_per_second(self) -> float | None:
+        """See `ReadStore.images_per_second`."""
+        recent = (
+            select(shards.c.forward_passes, shards.c.seconds)
+            .where(shards.c.finished_at.is_not(None), shards.c.seconds > 0)
+            .order_by(shards.c.finished_at.desc())
+            .limit(SHARDS_OF_A_RATE)
+            .subquery()
+        )
+        statement = select(func.sum(recent.c.forward_passes), func.sum(recent.c.seconds))
+        passes, seconds = self._database.read(lambda connection: connection.execute(statement).one())
+        return float(passes) / float(seconds) if seconds else None
+
+
+def _checked_prefix(fingerprint: str) -> str:
+    prefix = fingerprint.strip().lower()
+    if not re.fullmatch(rf"[0-9a-f]{{{SHORTEST_PREFIX},64}}", prefix):
+        raise InvalidInput(
+            "This is no beginning of a fingerprint.",
+            received=fingerprint,
+            expected=f"at least its first {SHORTEST_PREFIX} digits, each 0 to 9 or a to f",
+            next_step="vaeval leaderboard --json shows whole fingerprints",
+        )
+    return prefix

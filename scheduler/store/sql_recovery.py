@@ -1,0 +1,139 @@
+"""The port of those who watch over the work, on SQL.
+
+Everything here may run at any time in any number of processes: each row is taken under a lock and moved by the lifecycle's
+table. The maintenance lease only saves the trouble of sweeping twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, null, or_, select, update
+
+from scheduler.lifecycle import EvaluationEvent, EvaluationState, ShardEvent
+from scheduler.settings import MAX_ATTEMPTS
+from scheduler.store.base import SweepReport
+from scheduler.store.clock import database_now, database_now_plus
+from scheduler.store.conflicts import insert_into
+from scheduler.store.database import Database
+from scheduler.store.finalise_failures import give_back
+from scheduler.store.finalise_work import is_ready
+from scheduler.store.journal import write_entries
+from scheduler.store.owners import EVALUATION, OWNERS, Owner, fail, shard_becomes, shard_can
+from scheduler.store.shard_work import give_up, is_claimable
+from scheduler.store.tables import evaluations, leases, reference_sets, shards
+
+MAINTENANCE = "maintenance"
+
+
+class SqlRecoveryStore:
+    """`RecoveryStore` on a database.
+
+    Args:
+        database: Where.
+        max_attempts: Claims of one shard, or of one finalisation, before it fails.
+    """
+
+    def __init__(self, database: Database, *, max_attempts: int = MAX_ATTEMPTS) -> None:
+        self._database = database
+        self._max_attempts = max_attempts
+
+    def hold_maintenance(self, owner: str, seconds: float) -> bool:
+        """See `RecoveryStore.hold_maintenance`."""
+
+        def work(connection: Connection) -> bool:
+            entry = insert_into(connection, leases).values(
+                name=MAINTENANCE, owner=owner, expires_at=database_now_plus(seconds)
+            )
+            held = connection.execute(
+                entry.on_conflict_do_update(
+                    index_elements=["name"],
+                    set_={"owner": entry.excluded.owner, "expires_at": entry.excluded.expires_at},
+                    where=or_(leases.c.owner == owner, leases.c.expires_at <= database_now()),
+                ).returning(leases.c.name)
+            )
+            return held.one_or_none() is not None
+
+        return self._database.write(work)
+
+    def sweep(self) -> SweepReport:
+        """See `RecoveryStore.sweep`."""
+        return self._database.write(self._sweep)
+
+    def claimable(self) -> int:
+        """See `RecoveryStore.claimable`."""
+
+        def work(connection: Connection) -> int:
+            total = 0
+            for owner in OWNERS.values():
+                queued = select(func.count()).select_from(shards.join(owner.table, owner.table.c.id == owner.of_shard))
+                total += connection.execute(queued.where(is_claimable(owner))).scalar_one()
+                ready = select(func.count()).select_from(owner.table)
+                total += connection.execute(ready.where(is_ready(owner, self._max_attempts))).scalar_one()
+            return total
+
+        return self._database.read(work)
+
+    def _sweep(self, connection: Connection) -> SweepReport:
+        requeued, failed, released = 0, 0, 0
+        for owner in OWNERS.values():
+            for shard in _with_ended_lease(connection, owner):
+                if shard.attempts < self._max_attempts:
+                    requeued += _queue_again(connection, owner, shard)
+                else:
+                    failed += give_up(connection, owner, shard, f"Its worker, {shard.lease_owner}, stopped answering.")
+            for owner_id, worker in _with_ended_finalise(connection, owner):
+                reason = f"The worker that merged them, {worker}, stopped answering."
+                event = EvaluationEvent.FINALISE_LEASE_ENDED
+                released += give_back(connection, owner, owner_id, event, reason, max_attempts=self._max_attempts)
+        _fail_what_waits_in_vain(connection)
+        return SweepReport(shards_requeued=requeued, shards_failed=failed, finalises_released=released)
+
+
+def _with_ended_lease(connection: Connection, owner: Owner) -> Sequence[Row[Any]]:
+    return connection.execute(
+        select(shards)
+        .where(shard_can(ShardEvent.LEASE_ENDED), owner.of_shard > 0, shards.c.lease_expires_at <= database_now())
+        .order_by(shards.c.id)
+        # PostgreSQL: a row that is locked is being finished or renewed at this moment, so its worker lives.
+        .with_for_update(skip_locked=True)
+    ).all()
+
+
+def _queue_again(connection: Connection, owner: Owner, shard: Row[Any]) -> bool:
+    queued = connection.execute(
+        update(shards)
+        .where(shards.c.id == shard.id, shard_can(ShardEvent.LEASE_ENDED))
+        .values(state=shard_becomes(ShardEvent.LEASE_ENDED), lease_owner=null(), lease_expires_at=null(), images_done=0)
+    )
+    if queued.rowcount == 0:
+        return False  # cancelled a moment ago, when this sweep failed its owner
+    owner_id = shard._mapping[owner.of_shard]
+    detail = {"attempt": shard.attempts}
+    entry = owner.shard_entry(ShardEvent.LEASE_ENDED, owner_id, shard.id, worker=shard.lease_owner, detail=detail)
+    write_entries(connection, [entry])
+    return True
+
+
+def _with_ended_finalise(connection: Connection, owner: Owner) -> list[tuple[int, str]]:
+    rows = connection.execute(
+        select(owner.table.c.id, owner.table.c.lease_owner)
+        .where(owner.can(EvaluationEvent.FINALISE_LEASE_ENDED), owner.table.c.lease_expires_at <= database_now())
+        .order_by(owner.table.c.id)
+        .with_for_update(skip_locked=True)
+    )
+    return [(row.id, row.lease_owner) for row in rows]
+
+
+def _fail_what_waits_in_vain(connection: Connection) -> None:
+    """Evaluations that came back from finalising, after the reference that they need had failed."""
+    waiting = connection.execute(
+        select(evaluations.c.id, reference_sets.c.error)
+        .join(reference_sets)
+        .where(EVALUATION.can(EvaluationEvent.SHARD_FAILED), reference_sets.c.state == EvaluationState.FAILED)
+        .order_by(evaluations.c.id)
+    ).all()
+    for evaluation_id, error in waiting:
+        reason = f"The reference failed: {error}"
+        fail(connection, EVALUATION, [evaluation_id], EvaluationEvent.SHARD_FAILED, reason)

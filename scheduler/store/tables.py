@@ -1,0 +1,236 @@
+"""The tables, as SQLAlchemy Core sees them. `docs/database.md` says what each column means.
+
+The tables are made by `migrations/`, never from here; a test holds the two against each other.
+
+`reference_sets` is what the design calls references: REFERENCES is a reserved word in SQL, and a table whose name must be
+quoted is a trap for everybody who types a query by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from scheduler.lifecycle import EvaluationState, ShardState
+from scheduler.store.clock import UtcDateTime
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "ix": "ix_%(table_name)s_%(constraint_name)s",
+    }
+)
+"""Every constraint has a name by rule, because SQLite can only drop what has one."""
+
+Identifier = BigInteger().with_variant(Integer, "sqlite")
+"""Row ids: SQLite numbers rows by itself only in a column of the type INTEGER."""
+
+Json = JSON().with_variant(JSONB, "postgresql")
+Digest = String(64)
+
+LARGEST_FINITE = "1.7976931348623157e308"
+"""Largest float64. PostgreSQL sorts NaN above infinity, so one BETWEEN keeps out NaN and both infinities."""
+
+
+def _one_of(column: str, values: Iterable[StrEnum | str]) -> CheckConstraint:
+    return CheckConstraint(f"{column} IN ({', '.join(repr(str(value)) for value in values)})", name=column)
+
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("id", Identifier, primary_key=True),
+    Column("digest", Digest, nullable=False, unique=True),
+    Column("uri", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("step", BigInteger),
+    Column("description", Json, nullable=False),
+    Column("tags", Json, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+datasets = Table(
+    "datasets",
+    metadata,
+    Column("id", Identifier, primary_key=True),
+    Column("digest", Digest, nullable=False, unique=True),
+    Column("uri", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("num_images", Integer, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+protocols = Table(
+    "protocols",
+    metadata,
+    Column("id", Identifier, primary_key=True),
+    Column("fingerprint", Digest, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("spec", Json, nullable=False),
+    Column("dataset_id", ForeignKey("datasets.id"), nullable=False),
+    Column("extractor", Text, nullable=False),
+    Column("seed", BigInteger, nullable=False),
+    Column("num_samples", Integer, nullable=False),
+    Column("num_reconstructions", Integer, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+
+def _lease_columns() -> list[Column[object]]:
+    """Who holds a row and until when. The token rises with each claim and is never set back."""
+    return [
+        Column("lease_owner", Text),
+        Column("lease_token", Integer, nullable=False),
+        Column("lease_expires_at", UtcDateTime),
+        Column("attempts", Integer, nullable=False),
+    ]
+
+
+reference_sets = Table(
+    "reference_sets",
+    metadata,
+    Column("id", Identifier, primary_key=True),
+    Column("key", Digest, nullable=False, unique=True),
+    Column("protocol_id", ForeignKey("protocols.id"), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("error", Text),
+    *_lease_columns(),
+    Column("file_key", Text),
+    Column("file_digest", Digest),
+    Column("submitted_at", UtcDateTime, nullable=False),
+    Column("started_at", UtcDateTime),
+    Column("finished_at", UtcDateTime),
+    _one_of("state", [state for state in EvaluationState if state is not EvaluationState.CANCELLED]),
+    Index("state", "state"),
+)
+
+evaluations = Table(
+    "evaluations",
+    metadata,
+    Column("id", Identifier, primary_key=True),
+    Column("checkpoint_id", ForeignKey("checkpoints.id"), nullable=False),
+    Column("protocol_id", ForeignKey("protocols.id"), nullable=False),
+    Column("reference_id", ForeignKey("reference_sets.id"), nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("error", Text),
+    *_lease_columns(),
+    Column("pictures_key", Text),
+    Column("pictures_digest", Digest),
+    Column("submitted_at", UtcDateTime, nullable=False),
+    Column("started_at", UtcDateTime),
+    Column("finished_at", UtcDateTime),
+    UniqueConstraint("checkpoint_id", "protocol_id"),
+    _one_of("state", EvaluationState),
+    Index("state", "state", "reference_id"),
+    Index("leaderboard", "protocol_id", "state"),
+)
+
+shards = Table(
+    "shards",
+    metadata,
+    Column("id", Identifier, primary_key=True),
+    Column("evaluation_id", ForeignKey("evaluations.id")),
+    Column("reference_id", ForeignKey("reference_sets.id")),
+    Column("number", Integer, nullable=False),
+    Column("start", Integer, nullable=False),
+    Column("stop", Integer, nullable=False),
+    Column("forward_passes", Integer, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    *_lease_columns(),
+    Column("not_before", UtcDateTime),
+    Column("images_done", Integer, nullable=False),
+    Column("seconds", Double),
+    Column("file_key", Text),
+    Column("file_digest", Digest),
+    Column("error", Text),
+    Column("finished_at", UtcDateTime),
+    UniqueConstraint("evaluation_id", "number"),
+    UniqueConstraint("reference_id", "number"),
+    _one_of("state", ShardState),
+    CheckConstraint("(evaluation_id IS NULL) <> (reference_id IS NULL)", name="one_owner"),
+    CheckConstraint("start >= 0 AND start < stop", name="range"),
+    Index("claim_reference", "state", "reference_id"),
+    Index("finished_at", "finished_at"),
+)
+# A claim walks this one: the best shard is its first entry, however many wait behind it.
+Index("claim_evaluation", shards.c.state, shards.c.priority.desc(), shards.c.evaluation_id, shards.c.number)
+
+scores = Table(
+    "scores",
+    metadata,
+    Column("evaluation_id", ForeignKey("evaluations.id"), primary_key=True),
+    Column("metric", String(64), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("value", Double),
+    Column("std_error", Double),
+    Column("num_images", Integer, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("reason", Text),
+    Column("components", Json, nullable=False),
+    Column("warnings", Json, nullable=False),
+    _one_of("kind", ["finite", "nan", "inf", "not_applicable"]),
+    CheckConstraint("(kind = 'finite') = (value IS NOT NULL)", name="value_if_finite"),
+    CheckConstraint(f"value BETWEEN -{LARGEST_FINITE} AND {LARGEST_FINITE}", name="value_is_finite"),
+    CheckConstraint(f"std_error BETWEEN 0 AND {LARGEST_FINITE}", name="std_error_is_finite"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", Identifier, primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("evaluation_id", ForeignKey("evaluations.id")),
+    Column("reference_id", ForeignKey("reference_sets.id")),
+    Column("shard_id", ForeignKey("shards.id")),
+    Column("worker", Text),
+    Column("detail", Json, nullable=False),
+    Index("evaluation_id", "evaluation_id"),
+    Index("reference_id", "reference_id"),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("worker", Text, primary_key=True),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("device", Text, nullable=False),
+    Column("threads", Integer, nullable=False),
+    Column("versions", Json, nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("heartbeat_at", UtcDateTime, nullable=False),
+    Column("retired_at", UtcDateTime),
+    Column("images_done", BigInteger, nullable=False),
+    Column("busy_seconds", Double, nullable=False),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+)

@@ -1,0 +1,187 @@
+"""From a wish to rows: what is to be evaluated, planned into shards, registered once, and announced.
+
+    descriptions, images, request ─► prepare ─► EvaluationRequest …      (reads images' sizes; changes nothing)
+    requests                      ─► register ─► rows in one transaction (the manifest of the images before them)
+    receipt                       ─► announce ─► the bell                (may fail; recovery rings later)
+
+Nothing is registered before every checkpoint is known to fit the images, so a submission happens as a whole or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol as Port
+
+from scheduler.queue.base import WorkQueue
+from scheduler.store.base import (
+    CheckpointEntry,
+    DatasetEntry,
+    EvaluationRequest,
+    StoredFile,
+    SubmissionReceipt,
+    SubmissionStore,
+)
+from vaeval_core.checkpoints.base import CheckpointDescription
+from vaeval_core.errors import ServiceUnreachable
+from vaeval_core.images.base import ImageSet
+from vaeval_core.metrics.catalogue import metric_versions
+from vaeval_core.presets import ProtocolRequest
+from vaeval_core.protocol import ExtractorSpec
+from vaeval_core.shard_plan import DEFAULT_SHARD_SIZE, plan_shards
+
+
+class ManifestFiles(Port):
+    """The part of the artifact store that a submission needs."""
+
+    def exists(self, key: str) -> bool:
+        """True if a file has this key."""
+
+    def write_bytes(self, key: str, data: bytes) -> StoredFile:
+        """Store bytes under the key, wholly or not at all."""
+
+
+class Stores(Port):
+    """The part of an application that a submission needs; `scheduler.composition.Application` is one."""
+
+    @property
+    def submissions(self) -> SubmissionStore:
+        """Where requests become rows."""
+
+    @property
+    def artifacts(self) -> ManifestFiles:
+        """Where manifests go."""
+
+
+def without_duplicates(
+    descriptions: Sequence[CheckpointDescription],
+) -> tuple[tuple[CheckpointDescription, ...], tuple[str, ...]]:
+    """Checkpoints with different content, in order, and a sentence for each that has the content of an earlier one."""
+    first: dict[str, CheckpointDescription] = {}
+    notes = []
+    for description in descriptions:
+        known = first.setdefault(description.digest, description)
+        if known is not description:
+            notes.append(f"{description.path} has the same content as {known.path}: evaluated once, as {known.name}.")
+    return tuple(first.values()), tuple(notes)
+
+
+def prepare(
+    descriptions: Sequence[CheckpointDescription],
+    images: ImageSet,
+    request: ProtocolRequest,
+    extractor: ExtractorSpec,
+    *,
+    seeds: Sequence[int] | None = None,
+    tags: Mapping[str, str] | None = None,
+    priority: int = 0,
+    shard_size: int = DEFAULT_SHARD_SIZE,
+) -> list[EvaluationRequest]:
+    """Bind checkpoints to a protocol each and plan their shards; nothing is stored.
+
+    Args:
+        descriptions: Checkpoints; of those with equal content only the first is taken.
+        images: The real images.
+        request: How to evaluate.
+        extractor: The feature network that `request.extractor` names.
+        seeds: One evaluation per checkpoint and seed; by default the seed of the request.
+        tags: Kept with every checkpoint.
+        priority: Higher goes first.
+        shard_size: Images per shard; changes no score.
+
+    Returns:
+        Requests, all seeds of a checkpoint together, in the order of the checkpoints.
+
+    Raises:
+        ImagesRejected: The images do not fit a checkpoint's input and `request.resize` is off.
+        TooFewImages: The request or the data set has too few.
+    """
+    checkpoints, _ = without_duplicates(descriptions)
+    dataset = DatasetEntry(digest=images.digest, uri=images.uri, name=images.name, num_images=len(images))
+    for shape in dict.fromkeys(checkpoint.image_shape for checkpoint in checkpoints):
+        images.check_fit(shape, "crop-bicubic" if request.resize else "exact")
+    requests = []
+    for checkpoint in checkpoints:
+        entry = CheckpointEntry(
+            digest=checkpoint.digest,
+            uri=str(checkpoint.path.absolute()),
+            name=checkpoint.name,
+            step=checkpoint.step,
+            description=checkpoint.as_json(),
+            tags=dict(tags or {}),
+        )
+        for seed in dict.fromkeys(seeds or (request.seed,)):
+            protocol = request.model_copy(update={"seed": seed}).resolve(
+                dataset_digest=images.digest,
+                dataset_size=len(images),
+                image_shape=checkpoint.image_shape,
+                extractor=extractor,
+                metrics=metric_versions(),
+            )
+            requests.append(
+                EvaluationRequest(
+                    checkpoint=entry,
+                    dataset=dataset,
+                    protocol=protocol,
+                    protocol_name=request.name,
+                    shards=plan_shards(protocol.num_images, shard_size),
+                    reference_shards=plan_shards(protocol.num_reference, shard_size),
+                    priority=priority,
+                )
+            )
+    return requests
+
+
+def forward_passes(requests: Sequence[EvaluationRequest]) -> int:
+    """Images that go through the extractor if nothing is stored yet; a shared reference counts once."""
+    references = {request.protocol.reference_key: request.protocol.num_reference for request in requests}
+    return sum(request.protocol.forward_passes for request in requests) + sum(references.values())
+
+
+def register(stores: Stores, images: ImageSet, requests: Sequence[EvaluationRequest]) -> SubmissionReceipt:
+    """Store what the workers need to open the images, then all rows in one transaction.
+
+    In this order, because a row that can be claimed must find its manifest. A manifest without rows is harmless.
+
+    Raises:
+        StorageFailed: The manifest cannot be written; nothing is registered.
+    """
+    manifest = images.manifest()
+    key = f"datasets/{images.digest}.json"
+    if manifest is not None and not stores.artifacts.exists(key):
+        stores.artifacts.write_bytes(key, manifest)
+    return stores.submissions.submit(requests)
+
+
+def announce(queue: WorkQueue, receipt: SubmissionReceipt) -> None:
+    """Ring once for every new shard.
+
+    Raises:
+        ServiceUnreachable: The broker does not answer. Nothing is lost: the work is registered, and recovery rings for
+            it as soon as the broker is back.
+    """
+    if not receipt.new_shards:
+        return
+    try:
+        queue.ring(receipt.new_shards)
+    except ServiceUnreachable as error:
+        raise ServiceUnreachable(
+            "The evaluations are registered and nothing is lost, but the broker does not answer, so no worker has heard of"
+            " them yet.",
+            received=error.received,
+            expected=error.expected,
+            next_step="start the broker; running workers or `vaeval scheduler` then announce the work by themselves",
+        ) from error
+
+
+def submit(
+    stores: Stores, queue: WorkQueue, images: ImageSet, requests: Sequence[EvaluationRequest]
+) -> SubmissionReceipt:
+    """Register, then announce.
+
+    Raises:
+        StorageFailed: Nothing is registered.
+        ServiceUnreachable: Everything is registered, only the bell did not ring; see `announce`.
+    """
+    receipt = register(stores, images, requests)
+    announce(queue, receipt)
+    return receipt

@@ -1,0 +1,265 @@
+"""`ReadStore`: progress, records, the leaderboard; on both databases."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+
+import pytest
+
+from scheduler.lifecycle import EvaluationState, ShardState
+from tests.factories import (
+    checkpoint_entry,
+    dataset_entry,
+    digest,
+    evaluation_request,
+    protocol,
+    score,
+    scores,
+    stored_file,
+)
+from tests.laws.stores import Stores, file_of
+from vaeval_core.errors import InvalidInput, NotFound
+
+
+class TestProgress:
+    def test_an_empty_database_is_over(self, stores: Stores) -> None:
+        progress = stores.reads.progress()
+        assert (progress.images_done, progress.images_total, progress.is_over) == (0, 0, True)
+
+    def test_forward_passes_of_evaluations_and_of_their_reference_count(self, stores: Stores) -> None:
+        stores.submit("a", "b")
+        assert stores.reads.progress().images_total == 2 * (64 + 64) + 64
+        claim = stores.claim()
+        stores.work.finish_shard(claim, file_of(claim), 1.0)
+        stores.work.renew_shard(stores.claim(), images_done=7)
+        progress = stores.reads.progress()
+        assert progress.images_done == 32 + 7
+        assert progress.shards == {ShardState.FINISHED: 1, ShardState.RUNNING: 1, ShardState.QUEUED: 4}
+        assert progress.evaluations == {EvaluationState.QUEUED: 2}
+        assert not progress.is_over
+
+    def test_only_the_evaluations_that_were_asked_for_count(self, stores: Stores) -> None:
+        stores.submit("a", "b")
+        progress = stores.reads.progress([2])
+        assert progress.images_total == 64 + 64 + 64
+        assert progress.evaluations == {EvaluationState.QUEUED: 1}
+        assert stores.reads.progress([]).images_total == 0
+
+    def test_a_reference_counts_for_those_who_waited_for_it_and_not_for_those_who_found_it(
+        self, stores: Stores
+    ) -> None:
+        first = stores.submit_one("a")
+        stores.finish_everything()
+        assert stores.reads.progress([first]).images_total == 64 + 64 + 64
+        second = stores.submit_one("b")
+        assert stores.reads.progress([second]).images_total == 64 + 64
+
+    def test_what_nobody_will_do_is_left_out_of_the_total(self, stores: Stores) -> None:
+        stores.submit_one()
+        stores.make_reference()
+        stores.work.fail_shard(stores.claim(), "No.", retry=False)
+        progress = stores.reads.progress()
+        assert (progress.images_done, progress.images_total) == (64, 64), "the reference alone"
+        assert progress.is_over
+
+    def test_in_the_end_all_is_done(self, stores: Stores) -> None:
+        stores.submit("a", "b")
+        stores.finish_everything()
+        progress = stores.reads.progress()
+        assert progress.is_over
+        assert progress.images_done == progress.images_total == 2 * 128 + 64
+
+    def test_many_evaluations_can_be_asked_for_at_once(self, stores: Stores) -> None:
+        stores.submit("a")
+        assert stores.reads.progress(range(1, 70_000)).evaluations == {EvaluationState.QUEUED: 1}
+
+
+class TestRecords:
+    def test_the_newest_comes_first_and_the_limit_holds(self, stores: Stores) -> None:
+        stores.submit("a", "b", "c")
+        names = [record.checkpoint_name for record in stores.reads.evaluations()]
+        assert names == ["c", "b", "a"]
+        assert [record.checkpoint_name for record in stores.reads.evaluations(limit=2)] == ["c", "b"]
+
+    def test_states_and_numbers_choose(self, stores: Stores) -> None:
+        stores.submit("a", "b", "c")
+        stores.cancel(2)
+        cancelled = stores.reads.evaluations(states=[EvaluationState.CANCELLED])
+        assert [record.evaluation_id for record in cancelled] == [2]
+        both = stores.reads.evaluations([1, 2], states=[EvaluationState.CANCELLED, EvaluationState.QUEUED])
+        assert [record.evaluation_id for record in both] == [2, 1]
+        assert stores.reads.evaluations([]) == ()
+
+    def test_a_record_says_what_was_submitted(self, stores: Stores) -> None:
+        checkpoint = checkpoint_entry("runs/step-300", step=300, tags={"beta": "4"})
+        before = datetime.now(UTC)
+        stores.submit(evaluation_request(checkpoint, dataset=dataset_entry(name="digits"), protocol_name="mine"))
+        (record,) = stores.reads.evaluations()
+        assert (record.checkpoint_name, record.step, record.tags) == ("runs/step-300", 300, {"beta": "4"})
+        assert record.description == checkpoint.description
+        assert (record.protocol_name, record.dataset_name) == ("mine", "digits")
+        assert (record.started_at, record.finished_at, record.error, record.pictures) == (None, None, None, None)
+        assert record.submitted_at.tzinfo is UTC
+        assert abs((record.submitted_at - before).total_seconds()) < 60
+
+    def test_shards_are_counted(self, stores: Stores) -> None:
+        stores.submit_one()
+        stores.make_reference()
+        claim = stores.claim()
+        stores.work.finish_shard(claim, file_of(claim), 1.0)
+        (record,) = stores.reads.evaluations()
+        assert (record.shards_finished, record.shards_total) == (1, 2)
+
+    @pytest.mark.parametrize("number", [7, -1])
+    def test_a_number_that_does_not_exist_is_said(self, stores: Stores, number: int) -> None:
+        with pytest.raises(NotFound) as caught:
+            stores.reads.evaluation(number)
+        assert caught.value.received == str(number)
+        assert "vaeval status" in str(caught.value)
+
+
+class TestLeaderboard:
+    def finish(self, stores: Stores, fids: dict[str, float], **overrides: object) -> None:
+        receipt = stores.submit(*(evaluation_request(name, **overrides) for name in fids))
+        numbers = [entry.evaluation_id for entry in receipt.evaluations]
+        stores.finish_with(dict(zip(numbers, fids.values(), strict=True)))
+
+    def ranks(self, stores: Stores) -> list[tuple[int | None, str]]:
+        return [(row["rank"], row["checkpoint"]) for row in stores.reads.leaderboard()]
+
+    def test_the_lowest_distance_is_first(self, stores: Stores) -> None:
+        self.finish(stores, {"middle": 20.0, "best": 5.0, "worst": 300.0})
+        assert self.ranks(stores) == [(1, "best"), (2, "middle"), (3, "worst")]
+
+    def test_equal_distances_share_a_rank_and_leave_the_next_one_out(self, stores: Stores) -> None:
+        self.finish(stores, {"a": 5.0, "b": 5.0, "c": 7.0})
+        assert self.ranks(stores) == [(1, "a"), (1, "b"), (3, "c")]
+
+    def test_without_a_finite_distance_there_is_no_rank_and_the_place_is_last(self, stores: Stores) -> None:
+        self.finish(stores, {"broken": math.nan, "far": math.inf, "good": 5.0, "fair": 6.0})
+        assert self.ranks(stores) == [(1, "good"), (2, "fair"), (None, "broken"), (None, "far")]
+
+    def test_an_evaluation_without_a_distance_is_listed_without_a_rank(self, stores: Stores) -> None:
+        stores.submit_one()
+        stores.make_reference()
+        stores.compute_shards()
+        stores.work.finish_evaluation(stores.claim_finalise(), [score("mse", 0.25)], None)
+        (row,) = stores.reads.leaderboard()
+        assert (row["rank"], row["fid"], row["mse"]) == (None, None, 0.25)
+
+    def test_only_finished_evaluations_are_listed(self, stores: Stores) -> None:
+        stores.submit("a")
+        stores.compute_shards()
+        assert stores.reads.leaderboard() == ()
+
+    def test_rows_of_different_protocols_are_never_ranked_together(self, stores: Stores) -> None:
+        self.finish(stores, {"a": 5.0, "b": 6.0}, protocol=protocol(seed=0))
+        self.finish(stores, {"a": 1.0, "b": 0.5}, protocol=protocol(seed=1))
+        rows = [(row["seed"], row["rank"], row["checkpoint"]) for row in stores.reads.leaderboard()]
+        assert rows == [(1, 1, "b"), (1, 2, "a"), (0, 1, "a"), (0, 2, "b")], "the latest protocol first"
+
+    def test_the_rank_is_that_of_the_whole_board_whatever_part_is_shown(self, stores: Stores) -> None:
+        self.finish(stores, {"a": 3.0, "b": 2.0, "c": 1.0})
+        (row,) = stores.reads.leaderboard(evaluation_ids=[1])
+        assert (row["checkpoint"], row["rank"]) == ("a", 3)
+        assert [row["checkpoint"] for row in stores.reads.leaderboard(limit=2)] == ["c", "b"]
+
+    def test_a_prefix_of_a_fingerprint_is_enough(self, stores: Stores) -> None:
+        first, second = protocol(seed=0), protocol(seed=1)
+        self.finish(stores, {"a": 5.0}, protocol=first)
+        self.finish(stores, {"a": 5.0}, protocol=second)
+        for prefix in (second.fingerprint, second.fingerprint[:6], second.fingerprint[:6].upper()):
+            assert [row["seed"] for row in stores.reads.leaderboard(fingerprint=prefix)] == [1]
+        assert stores.reads.leaderboard(fingerprint="0" * 64) == ()
+
+    @pytest.mark.parametrize("prefix", ["", "abcde", "%%%%%%", "zzzzzz", "a" * 65])
+    def test_what_is_no_prefix_is_refused(self, stores: Stores, prefix: str) -> None:
+        with pytest.raises(InvalidInput) as caught:
+            stores.reads.leaderboard(fingerprint=prefix)
+        assert caught.value.received == prefix
+        assert "first 6 digits" in str(caught.value.expected)
+
+    def test_every_column_has_its_value(self, stores: Stores) -> None:
+        checkpoint = checkpoint_entry("runs/step-3", step=3, tags={"beta": "4"})
+        chosen = protocol(num_samples=32, num_reconstructions=64, seed=9, dataset_digest=digest("photos"))
+        dataset = dataset_entry(digest=digest("photos"), name="photos")
+        evaluation_id = stores.submit_one(
+            evaluation_request(checkpoint, protocol=chosen, protocol_name="mine", dataset=dataset)
+        )
+        stores.make_reference()
+        stores.compute_shards()
+        given = [
+            score("fid", 1.0, std_error=0.1),
+            score("rfid", 2.0),
+            score("mse", 3.0, std_error=0.3),
+            score("cross_entropy", 4.0, std_error=0.4),
+            score("psnr", 5.0, std_error=0.5),
+            score("kl", 6.0, std_error=0.6),
+            score("ours", 7.0),
+        ]
+        stores.work.finish_evaluation(stores.claim_finalise(), given, stored_file("pictures"))
+        (row,) = stores.reads.leaderboard()
+        assert isinstance(row["finished_at"], datetime)
+        assert {name: value for name, value in row.items() if name != "finished_at"} == {
+            "evaluation": evaluation_id,
+            "rank": 1,
+            "checkpoint": "runs/step-3",
+            "step": 3,
+            "protocol": "mine",
+            "fid": 1.0,
+            "fid_std_error": 0.1,
+            "rfid": 2.0,
+            "mse": 3.0,
+            "mse_std_error": 0.3,
+            "cross_entropy": 4.0,
+            "cross_entropy_std_error": 0.4,
+            "psnr": 5.0,
+            "psnr_std_error": 0.5,
+            "kl": 6.0,
+            "kl_std_error": 0.6,
+            "num_samples": 32,
+            "num_reconstructions": 64,
+            "seed": 9,
+            "extractor": "inception-v3-random",
+            "dataset": "photos",
+            "tags": {"beta": "4"},
+            "fingerprint": chosen.fingerprint,
+        }
+
+
+class TestLongScores:
+    def test_the_long_view_has_one_row_per_metric_of_finished_evaluations(self, stores: Stores) -> None:
+        stores.submit("a", "b")
+        stores.make_reference()
+        stores.compute_shards()
+        stores.work.finish_evaluation(stores.claim_finalise(), scores(1.5, mse=0.5, extra=9.0), None)
+        rows = stores.query("SELECT checkpoint, metric, value, kind FROM scores_long ORDER BY metric")
+        assert rows == [("a", "extra", 9.0, "finite"), ("a", "fid", 1.5, "finite"), ("a", "mse", 0.5, "finite")]
+
+
+class TestRate:
+    def test_before_anything_is_finished_there_is_no_rate(self, stores: Stores) -> None:
+        stores.submit_one()
+        assert stores.reads.images_per_second() is None
+
+    def test_the_rate_is_forward_passes_by_seconds_of_the_slots(self, stores: Stores) -> None:
+        stores.submit_one()
+        stores.make_reference()  # two shards of 32 images, a second each
+        claim = stores.claim()
+        stores.work.finish_shard(claim, file_of(claim), seconds=6.0)  # 32 samples and 32 reconstructions
+        assert stores.reads.images_per_second() == pytest.approx((32 + 32 + 64) / (1.0 + 1.0 + 6.0))
+
+    def test_only_recent_shards_count(self, stores: Stores) -> None:
+        slow = evaluation_request("slow", protocol=protocol(num_samples=32, num_reconstructions=0, num_reference=32))
+        stores.submit(slow)
+        for _ in range(2):
+            claim = stores.claim()
+            stores.work.finish_shard(claim, file_of(claim), seconds=1000.0)
+        stores.submit(*(f"sweep/{number}" for number in range(50)))
+        for _ in range(100):
+            claim = stores.claim()
+            stores.work.finish_shard(claim, file_of(claim), seconds=len(claim.index_range) * 1.0)
+        rate = stores.reads.images_per_second()
+        assert rate is not None
+        assert rate >= 1.0, "the two slow shards are forgotten"

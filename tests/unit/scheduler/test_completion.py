@@ -1,0 +1,192 @@
+"""Finalising: what is recorded, what is kept, and what happens when a file is gone or the claim is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from scheduler.completion import FinaliseOutcome, finalise
+from scheduler.composition import Application, open_application
+from scheduler.lifecycle import EvaluationState
+from scheduler.settings import Settings
+from scheduler.store.base import FinaliseClaim, ShardClaim
+from scheduler.submission import prepare, register
+from vaeval_core.checkpoints.catalogue import describe, load
+from vaeval_core.checkpoints.linear_gaussian import linear_gaussian_vae
+from vaeval_core.errors import ServiceUnreachable
+from vaeval_core.evaluate import measure_reference_shard, measure_shard
+from vaeval_core.features.catalogue import load_extractor, resolve_extractor
+from vaeval_core.images.catalogue import survey_images
+from vaeval_core.metrics.catalogue import METRICS
+from vaeval_core.presets import ProtocolRequest
+
+
+@pytest.fixture
+def application(tmp_path: Path) -> Iterator[Application]:
+    """With one evaluation of three shards, and its reference, all computed and none finalised."""
+    with open_application(Settings.from_environment({"VAEVAL_HOME": str(tmp_path / "home")})) as opened:
+        submit(opened, tmp_path)
+        compute_all_shards(opened)
+        yield opened
+
+
+def submit(application: Application, folder: Path, metrics: dict[str, int] | None = None) -> None:
+    digits = survey_images("digits:test")
+    model = linear_gaussian_vae(np.eye(64, 2) * 0.2, np.full(64, 0.3), 0.01, (8, 8, 1))
+    extractor = resolve_extractor("pixels-8x8", weights=None, weights_folder=folder)
+    request = ProtocolRequest(samples=70, reconstructions=70, reference=70, extractor="pixels-8x8")
+    (planned,) = prepare([describe(model.save(folder / "step-2"))], digits, request, extractor, shard_size=32)
+    if metrics is not None:
+        planned = replace(planned, protocol=planned.protocol.model_copy(update={"metrics": metrics}))
+    register(application, digits, [planned])
+
+
+def compute_all_shards(application: Application) -> None:
+    while (claim := application.work.claim_shard("worker@host")) is not None:
+        compute(application, claim)
+
+
+def compute(application: Application, claim: ShardClaim) -> None:
+    digits, protocol = survey_images("digits:test"), claim.protocol
+    extractor = load_extractor(protocol.extractor, application.settings.home)
+    if claim.checkpoint is None:
+        arrays = measure_reference_shard(digits, extractor, protocol, claim.index_range)
+    else:
+        adapter = load(Path(claim.checkpoint.uri), claim.checkpoint.digest)
+        arrays = measure_shard(adapter, digits, extractor, protocol, claim.index_range)
+    file = application.artifacts.write_arrays(
+        f"{claim.owner}s/{claim.owner_id}/shards/{claim.number}-1.safetensors", arrays
+    )
+    assert application.work.finish_shard(claim, file, seconds=1.0)
+
+
+def claimed(application: Application, owner: str) -> FinaliseClaim:
+    claim = application.work.claim_finalise("worker@host")
+    assert claim is not None
+    assert claim.owner == owner
+    return claim
+
+
+def finalise_next(application: Application, owner: str) -> FinaliseOutcome:
+    return finalise(claimed(application, owner), work=application.work, artifacts=application.artifacts)
+
+
+def artifact(application: Application, key: str) -> Path:
+    return Path(application.settings.artifacts) / key
+
+
+def score_values(application: Application) -> dict[str, float | None]:
+    return {score.metric: score.value.value for score in application.reads.evaluation(1).scores}
+
+
+def test_a_reference_comes_first_and_becomes_one_file(application: Application) -> None:
+    claim = claimed(application, "reference")
+    outcome = finalise(claim, work=application.work, artifacts=application.artifacts)
+    assert outcome is FinaliseOutcome.FINISHED
+    assert artifact(application, f"references/1/merged.{claim.token}.safetensors").is_file()
+    assert all(artifact(application, file.key).is_file() for file in claim.shards)
+
+
+def test_an_evaluation_gets_a_score_for_every_metric(application: Application) -> None:
+    finalise_next(application, "reference")
+    assert finalise_next(application, "evaluation") is FinaliseOutcome.FINISHED
+    assert application.reads.evaluation(1).state is EvaluationState.FINISHED
+    values = score_values(application)
+    assert set(values) == set(METRICS)
+    assert None not in values.values()
+
+
+def test_the_pictures_are_kept_and_the_shard_files_are_not(application: Application) -> None:
+    finalise_next(application, "reference")
+    claim = claimed(application, "evaluation")
+    finalise(claim, work=application.work, artifacts=application.artifacts)
+    pictures = application.reads.evaluation(1).pictures
+    assert pictures is not None
+    assert pictures.key == f"evaluations/1/pictures.{claim.token}.safetensors"
+    arrays = application.artifacts.read_arrays(pictures)
+    assert {name: array.shape for name, array in arrays.items()} == {
+        "originals": (16, 8, 8, 1),
+        "reconstructions": (16, 8, 8, 1),
+        "samples": (16, 8, 8, 1),
+    }
+    assert not any(artifact(application, file.key).exists() for file in claim.shards)
+
+
+@pytest.mark.parametrize("damage", ["missing", "altered"])
+def test_a_shard_file_that_is_gone_is_computed_again_and_the_scores_are_the_same(
+    application: Application, tmp_path: Path, damage: str
+) -> None:
+    finalise_next(application, "reference")
+    claim = claimed(application, "evaluation")
+    victim = artifact(application, claim.shards[1].key)
+    if damage == "missing":
+        victim.unlink()
+    else:
+        content = bytearray(victim.read_bytes())
+        content[-1] ^= 1
+        victim.write_bytes(content)
+    outcome = finalise(claim, work=application.work, artifacts=application.artifacts)
+    assert outcome is FinaliseOutcome.SHARD_QUEUED_AGAIN
+    again = application.work.claim_shard("worker@host")
+    assert again is not None
+    assert again.number == 1
+    compute(application, again)
+    assert finalise_next(application, "evaluation") is FinaliseOutcome.FINISHED
+
+    with open_application(Settings.from_environment({"VAEVAL_HOME": str(tmp_path / "undisturbed")})) as other:
+        submit(other, tmp_path)
+        compute_all_shards(other)
+        finalise_next(other, "reference")
+        finalise_next(other, "evaluation")
+        assert score_values(application) == score_values(other)
+
+
+def test_a_metric_of_another_version_fails_the_evaluation_with_the_reason(tmp_path: Path) -> None:
+    with open_application(Settings.from_environment({"VAEVAL_HOME": str(tmp_path / "home")})) as application:
+        submit(application, tmp_path, metrics={"fid": 99})
+        compute_all_shards(application)
+        finalise_next(application, "reference")
+        assert finalise_next(application, "evaluation") is FinaliseOutcome.FAILED
+        record = application.reads.evaluation(1)
+    assert record.state is EvaluationState.FAILED
+    assert "fid version 99" in (record.error or "")
+
+
+def test_a_merged_reference_that_is_gone_fails_the_evaluation_with_the_reason(application: Application) -> None:
+    finalise_next(application, "reference")
+    claim = claimed(application, "evaluation")
+    assert claim.reference is not None
+    artifact(application, claim.reference.key).unlink()
+    outcome = finalise(claim, work=application.work, artifacts=application.artifacts)
+    assert outcome is FinaliseOutcome.FAILED
+    assert claim.reference.key in (application.reads.evaluation(1).error or "")
+
+
+@pytest.mark.parametrize("owner", ["reference", "evaluation"])
+def test_a_finaliser_that_lost_its_claim_leaves_no_file(application: Application, owner: str) -> None:
+    if owner == "evaluation":
+        finalise_next(application, "reference")
+    stale = replace(claimed(application, owner), token=0)  # as if another had claimed since: every token is above 0
+    outcome = finalise(stale, work=application.work, artifacts=application.artifacts)
+    assert outcome is FinaliseOutcome.CLAIM_LOST
+    assert not artifact(application, "references/1/merged.0.safetensors").exists()
+    assert not artifact(application, "evaluations/1/pictures.0.safetensors").exists()
+    assert all(artifact(application, file.key).is_file() for file in stale.shards)
+
+
+def test_a_database_that_is_away_is_no_failure_of_the_evaluation(
+    application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = claimed(application, "reference")
+
+    def away(*_: object) -> bool:
+        raise ServiceUnreachable("The database does not answer.")
+
+    monkeypatch.setattr(application.work, "finish_reference", away)
+    with pytest.raises(ServiceUnreachable):
+        finalise(claim, work=application.work, artifacts=application.artifacts)
+    assert application.reads.evaluation(1).state is not EvaluationState.FAILED

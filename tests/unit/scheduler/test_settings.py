@@ -1,0 +1,125 @@
+"""Settings from the environment: defaults, files, refusals, and passwords that stay out of sight."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scheduler.settings import VARIABLES, Settings, sources, without_password
+from vaeval_core.errors import InvalidInput
+
+SERVICE = {
+    "VAEVAL_HOME": "/srv/vaeval",
+    "VAEVAL_DATABASE_URL": "postgresql://kim:S3CRET@db:5432/vaeval",
+    "VAEVAL_BROKER_URL": "redis://:S3CRET@broker:6379/0",
+    "VAEVAL_ARTIFACTS": "s3://bucket/vaeval",
+    "VAEVAL_LEASE_SECONDS": "30",
+    "VAEVAL_SWEEP_SECONDS": "2.5",
+}
+
+
+def test_without_any_variable_everything_is_in_one_folder() -> None:
+    settings = Settings.from_environment({})
+    assert settings.home == Path.home() / ".vaeval"
+    assert settings.database_url == f"sqlite:///{settings.home / 'vaeval.db'}"
+    assert settings.artifacts == str(settings.home / "artifacts")
+    assert settings.broker_url is None
+    assert (settings.lease_seconds, settings.sweep_seconds) == (60, 15)
+    assert settings.is_sqlite
+
+
+def test_every_variable_is_read() -> None:
+    settings = Settings.from_environment(SERVICE)
+    assert settings.home == Path("/srv/vaeval")
+    assert settings.broker_url == SERVICE["VAEVAL_BROKER_URL"]
+    assert settings.artifacts == "s3://bucket/vaeval"
+    assert (settings.lease_seconds, settings.sweep_seconds) == (30, 2.5)
+    assert not settings.is_sqlite
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_the_driver_is_always_named(scheme: str) -> None:
+    settings = Settings.from_environment({"VAEVAL_DATABASE_URL": f"{scheme}://kim@db/vaeval"})
+    assert settings.database_url == "postgresql+psycopg://kim@db/vaeval"
+
+
+def test_the_home_folder_may_be_relative(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert Settings.from_environment({"VAEVAL_HOME": "here"}).home == tmp_path / "here"
+
+
+def test_a_value_may_come_from_a_file(tmp_path: Path) -> None:
+    secret = tmp_path / "database_url"
+    secret.write_text("postgresql://kim:S3CRET@db/vaeval\n", encoding="utf-8")
+    settings = Settings.from_environment({"VAEVAL_DATABASE_URL_FILE": str(secret)})
+    assert settings.database_url == "postgresql+psycopg://kim:S3CRET@db/vaeval"
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    missing = tmp_path / "missing"
+    with pytest.raises(InvalidInput) as caught:
+        Settings.from_environment({"VAEVAL_BROKER_URL_FILE": str(missing)})
+    assert "VAEVAL_BROKER_URL_FILE" in caught.value.what
+    assert str(missing) in str(caught.value.received)
+
+
+@pytest.mark.parametrize("url", ["mysql://kim:S3CRET@db/vaeval", "vaeval.db"])
+def test_another_database_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        Settings.from_environment({"VAEVAL_DATABASE_URL": url})
+    assert caught.value.received == url.replace("S3CRET", "***")
+    assert "postgresql://" in str(caught.value.expected)
+
+
+@pytest.mark.parametrize("url", ["amqp://kim:S3CRET@broker", "localhost:6379"])
+def test_another_broker_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        Settings.from_environment({"VAEVAL_BROKER_URL": url})
+    assert caught.value.received == url.replace("S3CRET", "***")
+    assert "redis://" in str(caught.value.expected)
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "soon", "nan", "1e9"])
+@pytest.mark.parametrize("name", ["VAEVAL_LEASE_SECONDS", "VAEVAL_SWEEP_SECONDS"])
+def test_a_time_that_makes_no_sense_is_refused(name: str, seconds: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        Settings.from_environment({name: seconds})
+    assert name in caught.value.what
+    assert (caught.value.received, caught.value.expected) == (seconds, "0.1 to 86400")
+
+
+def test_what_is_shown_has_every_variable_and_no_password() -> None:
+    shown = Settings.from_environment(SERVICE).shown()
+    assert shown.keys() == VARIABLES.keys()
+    assert "S3CRET" not in str(shown)
+    assert shown["VAEVAL_DATABASE_URL"] == "postgresql+psycopg://kim:***@db:5432/vaeval"
+    assert shown["VAEVAL_BROKER_URL"] == "redis://:***@broker:6379/0"
+
+
+@pytest.mark.parametrize("environment", [{}, SERVICE])
+def test_another_process_with_these_variables_has_the_same_settings(environment: dict[str, str]) -> None:
+    settings = Settings.from_environment(environment)
+    assert Settings.from_environment(settings.as_environment()) == settings
+
+
+def test_where_a_value_comes_from_can_be_asked() -> None:
+    told = sources({"VAEVAL_HOME": "here", "VAEVAL_DATABASE_URL_FILE": "/run/secrets/url"})
+    assert told["VAEVAL_HOME"] == "environment"
+    assert told["VAEVAL_DATABASE_URL"] == "file /run/secrets/url"
+    assert told["VAEVAL_BROKER_URL"] == "default"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("postgresql://kim:S3CRET@db/vaeval", "postgresql://kim:***@db/vaeval"),
+        ("postgresql://kim:p%40ss@db/vaeval", "postgresql://kim:***@db/vaeval"),
+        ("redis://:S3CRET@broker", "redis://:***@broker"),
+        ("postgresql://kim@db/vaeval", "postgresql://kim@db/vaeval"),
+        ("sqlite:////srv/vaeval.db", "sqlite:////srv/vaeval.db"),
+        ("/srv/artifacts", "/srv/artifacts"),
+    ],
+)
+def test_only_the_password_is_hidden(url: str, shown: str) -> None:
+    assert without_password(url) == shown
