@@ -1,0 +1,154 @@
+"""Finding and choosing GPUs, with a stand-in for NVIDIA's library: no machine that runs tests need have a GPU."""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import ModuleType
+
+import pytest
+
+from vaeval_core.errors import InvalidInput
+from workers.device_pinning import CPU
+from workers.devices import find_gpus, select_devices, usable_cores
+
+
+class NvmlError(Exception):
+    pass
+
+
+class FakeNvml(ModuleType):
+    """As much of `pynvml` as is asked: GPUs by UUID, each with the UUIDs of its parts, None for a free place."""
+
+    NVMLError = NvmlError
+    NVML_DEVICE_MIG_ENABLE = 1
+
+    def __init__(self, gpus: dict[str, list[str | None]], *, has_driver: bool = True) -> None:
+        super().__init__("pynvml")
+        self._gpus = gpus
+        self._has_driver = has_driver
+        self.open = 0
+
+    def nvmlInit(self) -> None:  # noqa: N802
+        if not self._has_driver:
+            raise NvmlError("driver not loaded")
+        self.open += 1
+
+    def nvmlShutdown(self) -> None:  # noqa: N802
+        self.open -= 1
+
+    def nvmlDeviceGetCount(self) -> int:  # noqa: N802
+        return len(self._gpus)
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> str:  # noqa: N802
+        return list(self._gpus)[index]
+
+    def nvmlDeviceGetMigMode(self, handle: str) -> list[int]:  # noqa: N802
+        if not self._gpus[handle]:
+            raise NvmlError("not supported")
+        return [1, 1]
+
+    def nvmlDeviceGetMaxMigDeviceCount(self, handle: str) -> int:  # noqa: N802
+        return len(self._gpus[handle])
+
+    def nvmlDeviceGetMigDeviceHandleByIndex(self, handle: str, index: int) -> str:  # noqa: N802
+        part = self._gpus[handle][index]
+        if part is None:
+            raise NvmlError("not found")
+        return part
+
+    def nvmlDeviceGetUUID(self, handle: str) -> str:  # noqa: N802
+        return handle
+
+    def nvmlDeviceGetName(self, handle: str) -> str:  # noqa: N802
+        return "H200 MIG 1g" if handle.startswith("MIG") else "H200"
+
+
+def use(monkeypatch: pytest.MonkeyPatch, fake: FakeNvml) -> FakeNvml:
+    monkeypatch.setitem(sys.modules, "pynvml", fake)
+    return fake
+
+
+@pytest.fixture
+def _two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, FakeNvml({"GPU-aaa1": [], "GPU-bbb2": []}))
+
+
+def uuids(argument: str, environment: dict[str, str] | None = None) -> list[str | None]:
+    return [device.uuid for device in select_devices(argument, environment or {})]
+
+
+@pytest.mark.usefixtures("_two_gpus")
+def test_auto_takes_every_gpu() -> None:
+    assert uuids("auto") == ["GPU-aaa1", "GPU-bbb2"]
+
+
+@pytest.mark.usefixtures("_two_gpus")
+def test_cpu_is_the_cpu_even_where_there_are_gpus() -> None:
+    assert select_devices("cpu", {}) == (CPU,)
+
+
+@pytest.mark.usefixtures("_two_gpus")
+@pytest.mark.parametrize("argument", ["1", "gpu:1", "cuda:1", "GPU-bbb2", "GPU-b"])
+def test_a_gpu_has_several_names(argument: str) -> None:
+    assert uuids(argument) == ["GPU-bbb2"]
+
+
+@pytest.mark.usefixtures("_two_gpus")
+def test_the_order_of_the_argument_is_kept() -> None:
+    assert uuids("1, 0") == ["GPU-bbb2", "GPU-aaa1"]
+
+
+@pytest.mark.usefixtures("_two_gpus")
+@pytest.mark.parametrize("visible", ["1", "GPU-bbb2", "GPU-bbb"])
+def test_auto_keeps_to_what_a_batch_system_allows(visible: str) -> None:
+    assert uuids("auto", {"CUDA_VISIBLE_DEVICES": visible}) == ["GPU-bbb2"]
+
+
+@pytest.mark.usefixtures("_two_gpus")
+@pytest.mark.parametrize("visible", ["", "-1", "NoDevFiles"])
+def test_auto_means_the_cpu_where_a_batch_system_allows_no_gpu(visible: str) -> None:
+    assert select_devices("auto", {"CUDA_VISIBLE_DEVICES": visible}) == (CPU,)
+
+
+@pytest.mark.usefixtures("_two_gpus")
+@pytest.mark.parametrize("argument", ["2", "0,7", "GPU-zzz", "GPU-", "0,0", "0,GPU-aaa1", "tpu", ",", ""])
+def test_a_wrong_argument_is_answered_with_what_there_is(argument: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        select_devices(argument, {})
+    assert f"Received: {argument} " in str(caught.value)
+    assert "GPU-aaa1 (gpu 0 (H200)), GPU-bbb2 (gpu 1 (H200))" in str(caught.value)
+    assert "--devices auto" in str(caught.value)
+
+
+def test_without_a_driver_auto_is_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, FakeNvml({}, has_driver=False))
+    assert select_devices("auto", {}) == (CPU,)
+
+
+def test_without_a_driver_naming_a_gpu_says_that_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, FakeNvml({}, has_driver=False))
+    with pytest.raises(InvalidInput) as caught:
+        select_devices("0", {})
+    assert "it has none that can be used" in str(caught.value)
+
+
+def test_a_divided_gpu_is_replaced_by_its_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, FakeNvml({"GPU-aaa1": ["MIG-x", None, "MIG-y"], "GPU-bbb2": []}))
+    assert [(device.uuid, device.label) for device in find_gpus()] == [
+        ("MIG-x", "H200 MIG 1g"),
+        ("MIG-y", "H200 MIG 1g"),
+        ("GPU-bbb2", "gpu 1 (H200)"),
+    ]
+    assert uuids("MIG-y") == ["MIG-y"]
+
+
+def test_the_library_is_closed_after_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = use(monkeypatch, FakeNvml({"GPU-aaa1": []}))
+    find_gpus()
+    assert fake.open == 0
+
+
+def test_this_machine_can_be_asked() -> None:
+    assert len(select_devices("auto", os.environ)) >= 1
+    assert 1 <= usable_cores() <= (os.cpu_count() or 1)

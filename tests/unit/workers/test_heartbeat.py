@@ -1,0 +1,96 @@
+"""A heartbeat renews until it is told to stop, survives a database that is away, and notices that a claim is lost."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+import structlog
+
+from vaeval_core.errors import ServiceUnreachable
+from workers.heartbeat import ClaimLost, Heartbeat
+
+SOON = 0.001
+WAIT_SECONDS = 20.0
+
+
+class Renewals:
+    """Answers of a store, in order, the last one for ever; says when enough questions were asked."""
+
+    def __init__(self, *answers: bool | Exception) -> None:
+        self._answers = list(answers)
+        self._asked = threading.Semaphore(0)
+        self.count = 0
+
+    def __call__(self) -> bool:
+        self.count += 1
+        self._asked.release()
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def wait_for(self, times: int) -> None:
+        for _ in range(times):
+            assert self._asked.acquire(timeout=WAIT_SECONDS)
+
+
+def test_a_claim_is_renewed_again_and_again() -> None:
+    renew = Renewals(True)
+    with Heartbeat(renew, every=SOON) as heartbeat:
+        renew.wait_for(5)
+        heartbeat.check()
+    assert not heartbeat.is_lost
+
+
+def test_renewing_ends_with_the_context() -> None:
+    renew = Renewals(True)
+    with Heartbeat(renew, every=SOON):
+        renew.wait_for(1)
+    count = renew.count
+    assert not [thread for thread in threading.enumerate() if thread.name == "heartbeat"]
+    assert renew.count == count
+
+
+def test_a_refused_renewal_is_told_to_the_one_who_computes() -> None:
+    renew = Renewals(True, False)
+    with Heartbeat(renew, every=SOON) as heartbeat:
+        renew.wait_for(2)
+    with pytest.raises(ClaimLost, match=r"it was cancelled, or its lease ended .* Expected: a lease that is renewed"):
+        heartbeat.check()
+
+
+def test_nobody_asks_again_for_a_lost_claim() -> None:
+    renew = Renewals(False)
+    with Heartbeat(renew, every=SOON) as heartbeat:
+        renew.wait_for(1)
+        heartbeat._thread.join(WAIT_SECONDS)
+    assert renew.count == 1
+
+
+def test_a_database_that_is_away_for_a_moment_costs_nothing() -> None:
+    renew = Renewals(ServiceUnreachable("The database does not answer."), True)
+    with Heartbeat(renew, every=SOON) as heartbeat:
+        renew.wait_for(3)
+        heartbeat.check()
+
+
+def test_a_lease_is_not_renewed_before_a_beat_has_passed() -> None:
+    renew = Renewals(True)
+    with Heartbeat(renew, every=600.0):
+        pass
+    assert renew.count == 0
+
+
+def test_lines_logged_by_the_heartbeat_name_the_shard() -> None:
+    seen: list[dict[str, object]] = []
+
+    def renew() -> bool:
+        seen.append(structlog.contextvars.get_contextvars())
+        return False
+
+    with structlog.contextvars.bound_contextvars(evaluation=7, shard=3):
+        heartbeat = Heartbeat(renew, every=SOON)
+    with heartbeat:
+        heartbeat._thread.join(WAIT_SECONDS)
+    assert seen == [{"evaluation": 7, "shard": 3}]

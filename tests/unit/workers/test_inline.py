@@ -1,0 +1,98 @@
+"""One process without a broker: works until the given evaluations are over, and stops in good order."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import pytest
+
+from scheduler.composition import Application
+from scheduler.lifecycle import EvaluationState, ShardState
+
+pytestmark = pytest.mark.service
+
+DEADLINE_SECONDS = 60.0
+
+RUN = """
+import sys
+from workers.inline import main
+assert "numpy" not in sys.modules, "it would have read the number of threads already"
+code = main()
+assert not {"celery", "kombu", "redis", "tensorflow"} & set(sys.modules)
+sys.exit(code)
+"""
+
+
+def start(application: Application, *arguments: str, **variables: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", RUN, "--devices", "cpu", *arguments],
+        env=os.environ | application.settings.as_environment() | variables,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_it_ends_when_the_evaluations_are_over(application: Application, submit: Callable[..., object]) -> None:
+    submit(application, latent_sizes=(2, 3))
+    with start(application, "--evaluations", "1,2", "--threads", "1") as process:
+        _, errors = process.communicate(timeout=DEADLINE_SECONDS)
+    assert process.returncode == 0, errors
+    assert {record.state for record in application.reads.evaluations()} == {EvaluationState.FINISHED}
+    assert [(record.device, record.threads, record.is_alive) for record in application.reads.workers()] == [
+        ("cpu", 1, False)
+    ]
+
+
+def test_sigterm_gives_the_shard_back(application: Application, submit: Callable[..., object]) -> None:
+    submit(application, images=1_000_000, shard_size=1_000_000)  # minutes
+    with start(application, "--evaluations", "1") as process:
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while application.reads.progress().shards.get(ShardState.FINISHED, 0) == 0 or not is_running(application):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.terminate()
+        _, errors = process.communicate(timeout=DEADLINE_SECONDS)
+    assert process.returncode == 130, errors
+    assert [json.loads(line)["event"] for line in errors.splitlines()][-1] == "shard_released"
+    assert not is_running(application)
+
+
+def is_running(application: Application) -> bool:
+    return application.reads.progress().shards.get(ShardState.RUNNING, 0) > 0
+
+
+def test_a_shard_that_a_dead_process_left_behind_is_found(
+    application: Application, submit: Callable[..., object]
+) -> None:
+    submit(application, images=32)
+    assert application.work.claim_shard("dead@host") is not None
+    application.database.write(end_all_leases)
+    with start(application, "--evaluations", "1", VAEVAL_SWEEP_SECONDS="0.1") as process:
+        _, errors = process.communicate(timeout=DEADLINE_SECONDS)
+    assert process.returncode == 0, errors
+    assert "lost_work_found" in errors
+
+
+def end_all_leases(connection: object) -> None:
+    from sqlalchemy import Connection, update
+
+    from scheduler.store import tables
+    from scheduler.store.clock import database_now_plus
+
+    assert isinstance(connection, Connection)
+    connection.execute(update(tables.shards).values(lease_expires_at=database_now_plus(-1.0)))
+
+
+def test_a_wrong_setting_is_one_line_and_exit_code_2(application: Application) -> None:
+    with start(application, "--evaluations", "1", VAEVAL_LEASE_SECONDS="soon") as process:
+        _, errors = process.communicate(timeout=DEADLINE_SECONDS)
+    assert process.returncode == 2
+    (line,) = [json.loads(line) for line in errors.splitlines()]
+    assert line["event"] == "cannot_work"
+    assert line["received"] == "soon"
+    assert line["expected"] == "0.1 to 86400"

@@ -1,0 +1,245 @@
+"""One sound of the bell: every way in which it can end, on a real database with real files and a real (small) model."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, update
+
+from scheduler.composition import Application, open_application
+from scheduler.lifecycle import EvaluationState, ShardState
+from scheduler.settings import Settings
+from scheduler.store import tables
+from scheduler.store.base import CheckpointLocation
+from vaeval_core.checkpoints.base import VaeAdapter
+from vaeval_core.checkpoints.catalogue import load
+from vaeval_core.evaluate import measure_reference_shard, measure_shard, merge_reference, merge_shards, score
+from vaeval_core.features.catalogue import load_extractor
+from vaeval_core.images.catalogue import survey_images
+from vaeval_core.types import IndexRange
+from workers.loaded_models import LoadedModels
+from workers.shard_runner import RunOutcome, ShardRunner, make_runner
+
+WAIT_SECONDS = 60.0
+
+
+class InterferingModels(LoadedModels):
+    """Real models; something happens each time before a checkpoint is handed out, which is in the middle of a shard."""
+
+    def __init__(self, application: Application, happens: Callable[[], None]) -> None:
+        super().__init__(application.artifacts, application.settings.home / "weights")
+        self._happens = happens
+
+    def adapter(self, checkpoint: CheckpointLocation) -> VaeAdapter:
+        self._happens()
+        return super().adapter(checkpoint)
+
+
+def runner_with(application: Application, happens: Callable[[], None], *, lease_seconds: float = 60.0) -> ShardRunner:
+    models = InterferingModels(application, happens)
+    return ShardRunner(
+        application.work, application.artifacts, models, worker="first@here", lease_seconds=lease_seconds
+    )
+
+
+def run_until_idle(runner: ShardRunner) -> list[RunOutcome]:
+    outcomes = [runner.run_one()]
+    while outcomes[-1] is not RunOutcome.NOTHING_TO_DO:
+        outcomes.append(runner.run_one())
+    return outcomes
+
+
+def without_pause_between_attempts(connection: Connection) -> None:
+    """What seconds of waiting would do."""
+    connection.execute(update(tables.shards).values(not_before=None))
+
+
+def shards(application: Application) -> dict[ShardState, int]:
+    return {state: count for state, count in application.reads.progress().shards.items() if count}
+
+
+def files(application: Application, pattern: str) -> list[str]:
+    root = Path(application.settings.artifacts)
+    return sorted(path.relative_to(root).as_posix() for path in root.glob(pattern) if path.is_file())
+
+
+def test_nothing_to_do_is_said_and_harmless(application: Application) -> None:
+    assert make_runner(application, "first@here").run_one() is RunOutcome.NOTHING_TO_DO
+
+
+def test_each_sound_of_the_bell_does_one_shard(application: Application, submit: Callable[..., object]) -> None:
+    submit(application, images=64, shard_size=32)  # 2 shards of the reference, 2 of the evaluation
+    runner = make_runner(application, "first@here")
+    assert runner.run_one() is RunOutcome.FINISHED
+    assert shards(application) == {ShardState.FINISHED: 1, ShardState.QUEUED: 3}
+
+
+def test_the_last_shard_finishes_the_evaluation(application: Application, submit: Callable[..., object]) -> None:
+    submit(application, images=64, shard_size=32)
+    outcomes = run_until_idle(make_runner(application, "first@here"))
+    assert outcomes == [RunOutcome.FINISHED] * 4 + [RunOutcome.NOTHING_TO_DO]
+    assert application.reads.evaluation(1).state is EvaluationState.FINISHED
+
+
+def test_scores_are_those_of_the_library_called_directly(
+    application: Application, submit: Callable[..., object], tmp_path: Path
+) -> None:
+    submit(application, images=100, shard_size=32)
+    run_until_idle(make_runner(application, "first@here"))
+    record = application.reads.evaluation(1)
+
+    protocol, digits = record.protocol, survey_images("digits:test")
+    adapter = load(Path(record.checkpoint_uri), record.checkpoint_digest)
+    extractor = load_extractor(protocol.extractor, tmp_path)
+    everything = IndexRange(0, 100)
+    reference = merge_reference([measure_reference_shard(digits, extractor, protocol, everything)], protocol)
+    summary = merge_shards([measure_shard(adapter, digits, extractor, protocol, everything)], protocol)
+    expected = {each.metric: each.value.value for each in score(summary, reference, protocol)}
+    assert {each.metric: each.value.value for each in record.scores} == expected
+
+
+def test_shard_files_of_an_evaluation_go_and_those_of_a_reference_stay(
+    application: Application, submit: Callable[..., object]
+) -> None:
+    submit(application, images=64, shard_size=32)
+    run_until_idle(make_runner(application, "first@here"))
+    assert files(application, "evaluations/1/shards/*") == []
+    assert len(files(application, "references/1/shards/*")) == 2
+    assert len(files(application, "references/1/merged.*")) == 1
+    assert len(files(application, "evaluations/1/pictures.*")) == 1
+
+
+def test_a_checkpoint_that_changed_since_it_was_submitted_fails_its_evaluation_at_once(
+    application: Application, submit: Callable[..., object], tmp_path: Path
+) -> None:
+    submit(application, latent_sizes=(2, 3))
+    changed = tmp_path / "checkpoints" / "step-2" / "linear_gaussian.safetensors"
+    changed.write_bytes((tmp_path / "checkpoints" / "step-3" / "linear_gaussian.safetensors").read_bytes())
+    run_until_idle(make_runner(application, "first@here"))
+    states = {record.checkpoint_name: record.state for record in application.reads.evaluations()}
+    assert sorted(states.values()) == [EvaluationState.FAILED, EvaluationState.FINISHED]
+    failed = next(r for r in application.reads.evaluations() if r.state is EvaluationState.FAILED)
+    assert failed.step == 2
+    assert str(tmp_path / "checkpoints" / "step-2") in (failed.error or "")
+
+
+def test_a_model_that_raises_fails_after_three_attempts_and_tells_its_story(
+    application: Application, submit: Callable[..., object]
+) -> None:
+    submit(application, images=32)
+
+    def happens() -> None:
+        raise ZeroDivisionError("in layer 7")
+
+    runner = runner_with(application, happens)
+    outcomes = run_until_idle(runner)
+    for _ in range(2):
+        application.database.write(without_pause_between_attempts)
+        outcomes += run_until_idle(runner)
+    assert outcomes.count(RunOutcome.FAILED) == 3
+    record = application.reads.evaluation(1)
+    assert record.state is EvaluationState.FAILED
+    assert "ZeroDivisionError: in layer 7" in (record.error or "")
+
+
+def test_a_process_is_not_trusted_after_an_error_that_nobody_foresaw(
+    application: Application, submit: Callable[..., object]
+) -> None:
+    submit(application, images=32)
+
+    def happens() -> None:
+        raise ZeroDivisionError("in layer 7")
+
+    runner = runner_with(application, happens)
+    runner.run_one()
+    assert not runner.is_tainted
+    assert runner.run_one() is RunOutcome.FAILED
+    assert runner.is_tainted
+
+
+def test_an_interrupted_shard_is_given_back_without_costing_an_attempt(
+    application: Application, submit: Callable[..., object]
+) -> None:
+    submit(application, images=64, shard_size=64)  # one shard each
+    make_runner(application, "other@here").run_one()
+
+    def happens() -> None:
+        runner.interrupt()
+
+    runner = runner_with(application, happens)
+    assert runner.run_one() is RunOutcome.RELEASED
+    assert shards(application) == {ShardState.FINISHED: 1, ShardState.QUEUED: 1}
+    claim = application.work.claim_shard("other@here")
+    assert claim is not None
+    assert claim.attempt == 1
+
+
+def test_an_interrupted_runner_takes_no_other_shard(application: Application, submit: Callable[..., object]) -> None:
+    submit(application)
+    runner = make_runner(application, "first@here")
+    runner.interrupt()
+    assert runner.run_one() is RunOutcome.NOTHING_TO_DO
+    assert shards(application) == {ShardState.QUEUED: 4}
+
+
+def test_control_c_gives_the_shard_back_and_goes_on_its_way(
+    application: Application, submit: Callable[..., object]
+) -> None:
+    submit(application, images=64, shard_size=64)
+    make_runner(application, "other@here").run_one()
+
+    def happens() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        runner_with(application, happens).run_one()
+    assert shards(application) == {ShardState.FINISHED: 1, ShardState.QUEUED: 1}
+
+
+def test_a_worker_that_slept_through_its_lease_changes_nothing(
+    settings: Settings, submit: Callable[..., object]
+) -> None:
+    with open_application(replace(settings, lease_seconds=0.1)) as application:
+        submit(application, images=64, shard_size=64)
+        make_runner(application, "other@here").run_one()  # the reference
+
+        def sleep_until_somebody_else_has_done_it() -> None:
+            deadline = threading.Event()
+            for _ in range(int(WAIT_SECONDS / 0.01)):
+                if application.recovery.sweep().shards_requeued:
+                    break
+                deadline.wait(0.01)
+            assert make_runner(application, "other@here").run_one() is RunOutcome.FINISHED
+
+        # It believes in a long lease, so its heartbeat does not beat meanwhile: as if it had been stopped.
+        sleeper = runner_with(application, sleep_until_somebody_else_has_done_it, lease_seconds=3600.0)
+        assert sleeper.run_one() is RunOutcome.CLAIM_LOST
+        assert application.reads.evaluation(1).state is EvaluationState.FINISHED
+        assert files(application, "evaluations/1/shards/*") == []
+
+
+def test_a_worker_whose_heartbeat_is_refused_stops_in_the_middle(
+    settings: Settings, submit: Callable[..., object]
+) -> None:
+    with open_application(replace(settings, lease_seconds=0.1)) as application:
+        submit(application, images=64, shard_size=64)
+        make_runner(application, "other@here").run_one()
+        written_before = files(application, "**/*")
+
+        def wait_for_refusal() -> None:
+            # Sweeps until the lease, which nobody renews yet, has ended; then the heartbeat must be told.
+            pause = threading.Event()
+            for _ in range(int(WAIT_SECONDS / 0.01)):
+                if application.recovery.sweep().shards_requeued:
+                    break
+                pause.wait(0.01)
+            heartbeat = next(thread for thread in threading.enumerate() if thread.name == "heartbeat")
+            heartbeat.join(WAIT_SECONDS)
+
+        # Beats every 0.5 s, five leases: the first beat comes too late and is refused.
+        assert runner_with(application, wait_for_refusal, lease_seconds=2.0).run_one() is RunOutcome.CLAIM_LOST
+        assert files(application, "**/*") == written_before

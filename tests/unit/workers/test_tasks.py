@@ -1,0 +1,120 @@
+"""The one task: registered where it belongs, stopped without tearing a shard, quiet where a service is away."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from celery import Celery
+
+from scheduler.composition import Application
+from scheduler.queue.base import WORK_TASK
+from scheduler.settings import Settings
+from workers.loaded_models import LoadedModels
+from workers.shard_runner import ShardRunner
+from workers.tasks import PoolProcess, register_tasks
+
+
+@pytest.fixture(autouse=True)
+def _restored_signal() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def environment(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in settings.as_environment().items():
+        monkeypatch.setenv(name, value)
+
+
+class PoolProcessWith(PoolProcess):
+    """A pool process whose runner is given."""
+
+    def __init__(self, runner: ShardRunner) -> None:
+        super().__init__()
+        self._runner = runner
+
+
+def test_the_task_is_known_to_this_application_and_no_other() -> None:
+    ours, other = Celery("ours", set_as_current=False), Celery("other", set_as_current=False)
+    register_tasks(ours)
+    assert WORK_TASK in ours.tasks
+    assert WORK_TASK not in other.tasks
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_message_does_one_shard(application: Application, submit: Callable[..., object]) -> None:
+    submit(application, images=32)
+    assert PoolProcess().work("slot0@here") == "finished"
+
+
+@pytest.mark.usefixtures("environment")
+def test_stores_and_models_are_kept_from_message_to_message(application: Application) -> None:
+    process = PoolProcess()
+    process.work("slot0@here")
+    before = process._runner
+    process.work("slot0@here")
+    assert process._runner is before
+
+
+def test_a_database_that_is_away_is_logged_and_the_message_is_done(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "home").write_text("a file where a folder should be")
+    monkeypatch.setenv("VAEVAL_HOME", str(tmp_path / "home"))
+    assert PoolProcess().work("slot0@here") == "unanswered"
+    assert str(tmp_path / "home") in caplog.records[0].__dict__["reason"]
+
+
+def test_sigterm_ends_an_idle_process() -> None:
+    with pytest.raises(SystemExit):
+        PoolProcess().stop(signal.SIGTERM, None)
+
+
+def test_sigterm_in_a_shard_gives_it_back_and_the_process_lives_on(
+    application: Application, submit: Callable[..., object], tmp_path: Path
+) -> None:
+    submit(application, images=64, shard_size=64)
+
+    class Stopping(LoadedModels):
+        def extractor(self, spec):  # type: ignore[no-untyped-def]
+            process.stop(signal.SIGTERM, None)
+            return super().extractor(spec)
+
+    models = Stopping(application.artifacts, tmp_path)
+    runner = ShardRunner(application.work, application.artifacts, models, worker="slot0@here", lease_seconds=60.0)
+    process = PoolProcessWith(runner)
+    assert process.work("slot0@here") == "released"
+    assert process.work("slot0@here") == "nothing_to_do"
+
+
+def test_an_error_that_nobody_foresaw_ends_the_process_after_it_was_recorded(
+    application: Application, submit: Callable[..., object], tmp_path: Path
+) -> None:
+    submit(application, images=32)
+
+    class Broken(LoadedModels):
+        def extractor(self, spec):  # type: ignore[no-untyped-def]
+            raise ZeroDivisionError("in layer 7")
+
+    models = Broken(application.artifacts, tmp_path)
+    runner = ShardRunner(application.work, application.artifacts, models, worker="slot0@here", lease_seconds=60.0)
+    with pytest.raises(SystemExit):
+        PoolProcessWith(runner).work("slot0@here")
+    claim = application.work.claim_shard("other@here")  # the evaluation's: the reference's has to wait a little
+    assert claim is not None
+    assert claim.owner == "evaluation"
+
+
+def test_the_parent_of_a_slot_imports_no_network_and_no_database() -> None:
+    program = (
+        "import sys, workers.slot; "
+        "heavy = {'tensorflow', 'keras', 'jax', 'numpy', 'sqlalchemy', 'scipy'} & set(sys.modules); "
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

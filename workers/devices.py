@@ -1,0 +1,101 @@
+"""Which GPUs this machine has, without loading CUDA: asked of NVIDIA's management library.
+
+auto            all GPUs that CUDA_VISIBLE_DEVICES allows, or the CPU if there are none
+cpu             the CPU
+0,2             GPUs by index, as `nvidia-smi -L` numbers them; `gpu:0` and `cuda:0` mean the same
+GPU-4f1c…       GPUs, or parts of one (MIG-…), by UUID or its beginning
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from vaeval_core.errors import InvalidInput
+from workers.device_pinning import CPU, Device
+
+
+def select_devices(argument: str, environment: Mapping[str, str]) -> tuple[Device, ...]:
+    """The devices that a `--devices` argument names, in its order.
+
+    Args:
+        argument: As in the module text.
+        environment: For CUDA_VISIBLE_DEVICES, by which batch systems say which GPUs a job may use.
+
+    Raises:
+        InvalidInput: A name is unknown, fits several devices, or comes twice.
+    """
+    if argument == "cpu":
+        return (CPU,)
+    found = find_gpus()
+    if argument == "auto":
+        visible = environment.get("CUDA_VISIBLE_DEVICES")
+        if visible is None:
+            return found or (CPU,)
+        allowed = [device for name in _names(visible) for device in _matching(name, found)]
+        return tuple(dict.fromkeys(allowed)) or (CPU,)
+    matches = [_matching(name, found) for name in _names(argument)]
+    chosen = [devices[0] for devices in matches if len(devices) == 1]
+    if not chosen or len(set(chosen)) < len(matches):
+        known = ", ".join(f"{device.uuid} ({device.label})" for device in found)
+        raise InvalidInput(
+            "--devices names something that is not there, is not clear, or comes twice.",
+            received=argument,
+            expected=f"auto, cpu, or GPUs of this machine: {known or 'it has none that can be used'}",
+            next_step="--devices auto",
+        )
+    return tuple(chosen)
+
+
+def find_gpus() -> tuple[Device, ...]:
+    """All NVIDIA GPUs, or the parts of those that are divided (MIG); none where there is no driver."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return ()
+    try:
+        handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
+        return tuple(device for index, handle in enumerate(handles) for device in _devices_of(pynvml, handle, index))
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def usable_cores() -> int:
+    """Processor cores that this process may use: containers and `taskset` often allow fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _devices_of(pynvml: Any, handle: Any, index: int) -> Iterator[Device]:
+    """The GPU itself, or its parts: CUDA does not let a process use a divided GPU as a whole."""
+    try:
+        is_divided = pynvml.nvmlDeviceGetMigMode(handle)[0] == pynvml.NVML_DEVICE_MIG_ENABLE
+    except pynvml.NVMLError:  # a GPU that cannot be divided says so by an error
+        is_divided = False
+    if not is_divided:
+        yield Device(uuid=pynvml.nvmlDeviceGetUUID(handle), index=index, name=pynvml.nvmlDeviceGetName(handle))
+        return
+    for part in range(pynvml.nvmlDeviceGetMaxMigDeviceCount(handle)):
+        try:
+            part_handle = pynvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, part)
+        except pynvml.NVMLError:  # an unused place
+            continue
+        yield Device(uuid=pynvml.nvmlDeviceGetUUID(part_handle), name=pynvml.nvmlDeviceGetName(part_handle))
+
+
+def _names(argument: str) -> list[str]:
+    return [name.strip() for name in argument.split(",") if name.strip()]
+
+
+def _matching(name: str, found: tuple[Device, ...]) -> list[Device]:
+    number = name.removeprefix("gpu:").removeprefix("cuda:")
+    is_uuid = name.startswith(("GPU-", "MIG-"))
+    return [
+        device
+        for device in found
+        if (is_uuid and device.uuid is not None and device.uuid.startswith(name)) or number == str(device.index)
+    ]

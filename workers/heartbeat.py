@@ -1,0 +1,88 @@
+"""Keeps a claim alive while its holder is busy computing, and tells it when the claim is lost.
+
+    with Heartbeat(lambda: work.renew_shard(claim, …), every=15.0) as heartbeat:
+        for each batch: …; heartbeat.check()        raises ClaimLost once a renewal was refused
+
+The renewing happens in a thread: a network call that takes minutes (the first one compiles) must not let the lease end.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from types import TracebackType
+
+import structlog
+
+from vaeval_core.errors import VaevalError
+
+_LOG = logging.getLogger(__name__)
+
+BEATS_PER_LEASE = 4
+"""A claim survives three renewals that fail in a row."""
+
+
+class ClaimLost(VaevalError):
+    """The work was cancelled, or its lease ended and it may belong to somebody else by now."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The claim on this work is lost: it was cancelled, or its lease ended before it could be renewed.",
+            expected="a lease that is renewed in time",
+        )
+
+
+class Heartbeat:
+    """Renews a claim until the context ends.
+
+    Args:
+        renew: Extends the lease; False if the claim is lost. Called in another thread.
+        every: Seconds between two renewals.
+    """
+
+    def __init__(self, renew: Callable[[], bool], *, every: float) -> None:
+        self._renew = renew
+        self._every = every
+        self._ended = threading.Event()
+        self._lost = threading.Event()
+        # A thread starts with an empty log context: take the evaluation and shard along.
+        self._log_context = structlog.contextvars.get_contextvars()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+
+    @property
+    def is_lost(self) -> bool:
+        """True once a renewal was refused."""
+        return self._lost.is_set()
+
+    def check(self) -> None:
+        """Return if the claim is still ours as far as we know.
+
+        Raises:
+            ClaimLost: It is not.
+        """
+        if self.is_lost:
+            raise ClaimLost
+
+    def __enter__(self) -> Heartbeat:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        structlog.contextvars.bind_contextvars(**self._log_context)
+        while not self._ended.wait(self._every):
+            try:
+                is_ours = self._renew()
+            except VaevalError as error:
+                # The database may be back before the lease ends; if not, the fencing token keeps us from doing harm.
+                _LOG.warning("lease_not_renewed", extra={"reason": str(error)})
+                continue
+            if not is_ours:
+                self._lost.set()  # whoever computes finds out by `check`, and says so
+                return

@@ -1,0 +1,120 @@
+"""`python -m workers.inline`: one process, no broker, no Celery; ends when the given evaluations are over.
+
+The same claims, shards and finalisations as in a slot, but instead of waiting for a bell it asks the database again and
+again. For debugging, for Windows, for `vaeval run --inline`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from scheduler.settings import Settings
+from workers.device_pinning import SlotPlan, pinned_environment, plan_slots
+from workers.devices import select_devices, usable_cores
+from workers.program import INTERRUPTED, run_program
+
+if TYPE_CHECKING:
+    from scheduler.composition import Application
+
+LONGEST_WAIT_SECONDS = 1.0
+"""How long to wait before asking again while others hold what is left."""
+
+
+class SilentBell:
+    """A bell for one who does not listen but looks: ringing does nothing."""
+
+    def ring(self, times: int) -> None:
+        """Nobody is waiting for it."""
+
+    def waiting(self) -> int:
+        """Nothing is ever waiting."""
+        return 0
+
+
+def work_until_over(application: Application, evaluation_ids: Sequence[int], plan: SlotPlan) -> int:
+    """Work on whatever can be claimed until these evaluations are finished, failed or cancelled.
+
+    Returns:
+        The exit code: 0, or 130 if SIGINT or SIGTERM came first; then the shard at hand was given back.
+
+    Raises:
+        ServiceUnreachable: The database does not answer.
+    """
+    from scheduler.recovery import Recovery
+    from workers.repeat import repeat
+    from workers.reporting import report_alive, retire
+    from workers.shard_runner import RunOutcome, make_runner
+
+    settings = application.settings
+    worker = f"inline-{os.getpid()}@{socket.gethostname()}"
+    runner = make_runner(application, worker)
+    recovery = Recovery(application.recovery, SilentBell(), owner=worker, settings=settings)
+    stop = threading.Event()
+    is_interrupted = False
+
+    def interrupt(_number: int, _frame: object) -> None:
+        nonlocal is_interrupted
+        is_interrupted = True
+        runner.interrupt()
+
+    def report() -> None:
+        report_alive(application.work, worker, pid=os.getpid(), plan=plan)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, interrupt)
+    reporting = repeat(report, every=settings.lease_seconds / 4, stop=stop)
+    next_sweep = time.monotonic()
+    try:
+        while not is_interrupted and not application.reads.progress(evaluation_ids).is_over:
+            if time.monotonic() >= next_sweep:
+                recovery.step()
+                next_sweep = time.monotonic() + settings.sweep_seconds
+            if runner.run_one() is RunOutcome.NOTHING_TO_DO and not is_interrupted:
+                time.sleep(min(LONGEST_WAIT_SECONDS, settings.sweep_seconds))
+    finally:
+        stop.set()
+        reporting.join()
+        retire(application.work, [worker])
+    return INTERRUPTED if is_interrupted else 0
+
+
+def evaluation_ids(text: str) -> list[int]:
+    """Numbers with commas between them. ValueError, for argparse, if it is anything else."""
+    return [int(number) for number in text.split(",")]
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m workers.inline", description=__doc__)
+    parser.add_argument("--evaluations", required=True, type=evaluation_ids, help="ids with commas between them")
+    parser.add_argument("--devices", default="auto", help="auto, cpu, or a GPU by index or UUID; the first one is used")
+    parser.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
+    return parser.parse_args()
+
+
+def work_inline(arguments: argparse.Namespace) -> int:
+    """Pin this process, open the database, work. Returns the exit code."""
+    devices = select_devices(arguments.devices, os.environ)[:1]
+    (plan,) = plan_slots(devices, cores=usable_cores(), threads=arguments.threads)
+    # Before anything below imports NumPy or TensorFlow: they read these variables once.
+    os.environ.update(pinned_environment(plan.device, plan.threads, os.environ))
+    from scheduler.composition import open_application
+
+    with open_application(Settings.from_environment()) as application:
+        return work_until_over(application, arguments.evaluations, plan)
+
+
+def main() -> int:
+    """Parse the command line and work. Returns the exit code."""
+    arguments = _parse()
+    return run_program(lambda: work_inline(arguments))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

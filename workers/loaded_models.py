@@ -1,0 +1,100 @@
+"""Models and images that a process keeps between shards, so that each is loaded once and not once per shard.
+
+Everything is kept by content digest: a path whose files were replaced is loaded again, or refused. TensorFlow is loaded
+with the first model that needs it, never by importing this module.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from scheduler.store.artifacts import ArtifactStore
+from scheduler.store.base import CheckpointLocation
+from vaeval_core.checkpoints.base import VaeAdapter
+from vaeval_core.features.base import FeatureExtractor
+from vaeval_core.images.base import ImageSet
+from vaeval_core.protocol import ExtractorSpec
+
+_LOG = logging.getLogger(__name__)
+
+_Kept = TypeVar("_Kept")
+
+
+class _MostRecent(Generic[_Kept]):
+    """The last few things that were loaded, by key."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._kept: OrderedDict[Hashable, _Kept] = OrderedDict()
+
+    def get(self, key: Hashable, load: Callable[[], _Kept]) -> _Kept:
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        while len(self._kept) >= self._capacity:
+            self._kept.popitem(last=False)  # before loading: both may not fit on the device
+        loaded = self._kept[key] = load()
+        return loaded
+
+
+class LoadedModels:
+    """Loads what a shard needs, unless it is still there from an earlier one.
+
+    Args:
+        artifacts: Where lists of image files are stored.
+        weights_folder: Where weights of extractors are.
+    """
+
+    def __init__(self, artifacts: ArtifactStore, weights_folder: Path) -> None:
+        self._artifacts = artifacts
+        self._weights_folder = weights_folder
+        # Shards of one checkpoint come together, so two suffice where two evaluations overlap at their ends.
+        self._adapters: _MostRecent[VaeAdapter] = _MostRecent(2)
+        self._extractors: _MostRecent[FeatureExtractor] = _MostRecent(2)
+        self._images: _MostRecent[ImageSet] = _MostRecent(2)
+
+    def adapter(self, checkpoint: CheckpointLocation) -> VaeAdapter:
+        """The checkpoint, loaded and tried out.
+
+        Raises:
+            CheckpointRejected: Its files changed since it was submitted, or it does not work.
+            NotFound: Its files are not on this machine.
+        """
+        return self._adapters.get(checkpoint.digest, lambda: self._load_adapter(checkpoint))
+
+    def extractor(self, spec: ExtractorSpec) -> FeatureExtractor:
+        """The feature network.
+
+        Raises:
+            WeightsUnavailable: Its weights are not on this machine.
+        """
+        from vaeval_core.features.catalogue import load_extractor
+
+        return self._extractors.get(spec, lambda: load_extractor(spec, self._weights_folder))
+
+    def images(self, uri: str, digest: str) -> ImageSet:
+        """The real images.
+
+        Raises:
+            ImagesRejected: They are not what was submitted.
+        """
+        from vaeval_core.images.catalogue import open_images
+
+        return self._images.get(digest, lambda: open_images(uri, digest, self._manifest(digest)))
+
+    def _manifest(self, digest: str) -> bytes | None:
+        key = f"datasets/{digest}.json"
+        return self._artifacts.read_bytes(key) if self._artifacts.exists(key) else None
+
+    def _load_adapter(self, checkpoint: CheckpointLocation) -> VaeAdapter:
+        from vaeval_core.checkpoints.catalogue import load
+        from vaeval_core.checkpoints.probe import probe
+
+        adapter = load(Path(checkpoint.uri), checkpoint.digest)
+        for sentence in probe(adapter):
+            _LOG.warning("checkpoint_is_odd", extra={"checkpoint": checkpoint.uri, "finding": sentence})
+        return adapter

@@ -1,0 +1,201 @@
+"""What one sound of the bell leads to, whoever heard it: a Celery slot, or the loop of `workers.inline`.
+
+    finalise what is ready ─► claim a shard ─► measure ─► write its file ─► record it ─► finalise what is ready
+
+A claim is kept alive by a heartbeat and always ends in exactly one of: recorded as finished, recorded as failed, given
+back, or lost to somebody else, in which case nothing is recorded and what was written is removed. Errors that would come
+again on any machine fail the evaluation at once; others queue the shard for another attempt.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+
+import structlog
+
+from scheduler.completion import FinaliseOutcome, finalise
+from scheduler.composition import Application
+from scheduler.store.artifacts import ArtifactStore
+from scheduler.store.base import FinaliseClaim, ShardClaim, StoredFile, WorkStore
+from vaeval_core.errors import InvalidInput, ServiceUnreachable, VaevalError
+from vaeval_core.evaluate import ShardArrays, measure_reference_shard, measure_shard
+from workers.heartbeat import BEATS_PER_LEASE, ClaimLost, Heartbeat
+from workers.loaded_models import LoadedModels
+
+_LOG = logging.getLogger(__name__)
+
+
+class RunOutcome(StrEnum):
+    """What became of one sound of the bell."""
+
+    NOTHING_TO_DO = "nothing_to_do"
+    FINISHED = "finished"
+    FAILED = "failed"
+    RELEASED = "released"
+    CLAIM_LOST = "claim_lost"
+
+
+class Interrupted(VaevalError):
+    """The process is to stop: the shard at hand is given back."""
+
+    def __init__(self) -> None:
+        super().__init__("The worker is to stop; the shard is given back.")
+
+
+class ShardRunner:
+    """Does one shard at a time, on behalf of a named worker.
+
+    Args:
+        work: The database, as a worker sees it.
+        artifacts: Where shard files go.
+        models: What is kept between shards.
+        worker: Name under which claims are made and the slot reports.
+        lease_seconds: Lease of a claim, as the store grants it.
+    """
+
+    def __init__(
+        self, work: WorkStore, artifacts: ArtifactStore, models: LoadedModels, *, worker: str, lease_seconds: float
+    ) -> None:
+        self._work = work
+        self._artifacts = artifacts
+        self._models = models
+        self._worker = worker
+        self._beat_seconds = lease_seconds / BEATS_PER_LEASE
+        self._interrupted = threading.Event()
+        self._is_tainted = False
+
+    @property
+    def is_tainted(self) -> bool:
+        """True once a model or library raised something unforeseen: a GPU that has failed once fails ever after, and
+        the next shard deserves a fresh process."""
+        return self._is_tainted
+
+    def interrupt(self) -> None:
+        """Give the shard at hand back as soon as its current batch is done, and take no other. From any thread."""
+        self._interrupted.set()
+
+    def run_one(self) -> RunOutcome:
+        """Do what there is to do: at most one shard, and every finalisation that is ready.
+
+        Raises:
+            ServiceUnreachable: The database does not answer. What was claimed is found by recovery.
+        """
+        structlog.contextvars.bind_contextvars(worker=self._worker)
+        self._finalise_what_is_ready()
+        claim = None if self._interrupted.is_set() else self._work.claim_shard(self._worker)
+        if claim is None:
+            return RunOutcome.NOTHING_TO_DO
+        with _log_context(claim.owner, claim.owner_id, shard=claim.number, attempt=claim.attempt):
+            outcome = self._run_shard(claim)
+        self._finalise_what_is_ready()
+        return outcome
+
+    def _run_shard(self, claim: ShardClaim) -> RunOutcome:
+        try:
+            return self._measure_and_record(claim)
+        except ClaimLost:
+            _LOG.warning("claim_lost")
+            return RunOutcome.CLAIM_LOST
+        except ServiceUnreachable:
+            raise  # nothing can be recorded; the lease ends
+        except Interrupted:
+            return self._release(claim)
+        except VaevalError as error:
+            return self._fail(claim, str(error), retry=not isinstance(error, InvalidInput))
+        except Exception as error:  # noqa: BLE001 - whatever a model or library raises belongs into the shard's story
+            _LOG.exception("shard_raised")
+            self._is_tainted = True
+            return self._fail(claim, f"{type(error).__name__}: {error}", retry=True)
+        except BaseException:  # Ctrl-C, or a process that is told to exit
+            self._release(claim)
+            raise
+
+    def _measure_and_record(self, claim: ShardClaim) -> RunOutcome:
+        images_done = 0
+
+        def on_progress(done: int) -> None:
+            nonlocal images_done
+            images_done = done
+            heartbeat.check()
+            if self._interrupted.is_set():
+                raise Interrupted
+
+        with Heartbeat(lambda: self._work.renew_shard(claim, images_done), every=self._beat_seconds) as heartbeat:
+            _LOG.info("shard_started", extra={"images": len(claim.index_range)})
+            arrays, seconds = self._measure(claim, on_progress)
+            heartbeat.check()
+            file = self._artifacts.write_arrays(shard_key(claim), arrays)
+        return self._record(claim, file, seconds, images_done)
+
+    def _measure(self, claim: ShardClaim, on_progress: Callable[[int], None]) -> tuple[ShardArrays, float]:
+        """Arrays of the shard, and the seconds that computing them took, without loading the models."""
+        images = self._models.images(claim.dataset_uri, claim.dataset_digest)
+        extractor = self._models.extractor(claim.protocol.extractor)
+        if claim.checkpoint is None:
+            started = time.perf_counter()
+            arrays = measure_reference_shard(
+                images, extractor, claim.protocol, claim.index_range, on_progress=on_progress
+            )
+        else:
+            adapter = self._models.adapter(claim.checkpoint)
+            started = time.perf_counter()
+            arrays = measure_shard(
+                adapter, images, extractor, claim.protocol, claim.index_range, on_progress=on_progress
+            )
+        return arrays, time.perf_counter() - started
+
+    def _record(self, claim: ShardClaim, file: StoredFile, seconds: float, images: int) -> RunOutcome:
+        if not self._work.finish_shard(claim, file, seconds):
+            _LOG.warning("claim_lost", extra={"file": file.key})
+            self._artifacts.delete([file.key])
+            return RunOutcome.CLAIM_LOST
+        _LOG.info("shard_finished", extra={"images": images, "seconds": round(seconds, 3)})
+        return RunOutcome.FINISHED
+
+    def _fail(self, claim: ShardClaim, reason: str, *, retry: bool) -> RunOutcome:
+        is_recorded = self._work.fail_shard(claim, reason, retry=retry)
+        _LOG.error("shard_failed", extra={"reason": reason, "retry": retry})
+        return RunOutcome.FAILED if is_recorded else RunOutcome.CLAIM_LOST
+
+    def _release(self, claim: ShardClaim) -> RunOutcome:
+        is_recorded = self._work.release_shard(claim)
+        _LOG.info("shard_released")
+        return RunOutcome.RELEASED if is_recorded else RunOutcome.CLAIM_LOST
+
+    def _finalise_what_is_ready(self) -> None:
+        while not self._interrupted.is_set():
+            claim = self._work.claim_finalise(self._worker)
+            if claim is None:
+                return
+            with _log_context(claim.owner, claim.owner_id):
+                outcome = self._finalise(claim)
+                _LOG.info("finalised", extra={"outcome": str(outcome)})
+
+    def _finalise(self, claim: FinaliseClaim) -> FinaliseOutcome:
+        with Heartbeat(lambda: self._work.renew_finalise(claim), every=self._beat_seconds):
+            return finalise(claim, work=self._work, artifacts=self._artifacts)
+
+
+def make_runner(application: Application, worker: str) -> ShardRunner:
+    """A runner on the stores of an application."""
+    settings = application.settings
+    models = LoadedModels(application.artifacts, settings.home / "weights")
+    return ShardRunner(
+        application.work, application.artifacts, models, worker=worker, lease_seconds=settings.lease_seconds
+    )
+
+
+def shard_key(claim: ShardClaim) -> str:
+    """Where the file of a claim goes: never where another claim's went, for two may be at work on one shard."""
+    return f"{claim.owner}s/{claim.owner_id}/shards/{claim.number}-{claim.token}.safetensors"
+
+
+@contextmanager
+def _log_context(owner: str, owner_id: int, **more: int) -> Iterator[None]:
+    with structlog.contextvars.bound_contextvars(**{owner: owner_id}, **more):
+        yield

@@ -1,0 +1,107 @@
+"""The one Celery task, and what a pool process does around it.
+
+The task carries no arguments and decides nothing: hearing it, a process asks the database what to do (`shard_runner`).
+This module is imported by the parent of a slot too, which must stay small and free of TensorFlow: stores and models are
+imported with the first message, in the pool process.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from celery import Celery, Task
+from celery.loaders.app import AppLoader
+from celery.signals import setup_logging
+from celery.utils.log import get_multiprocessing_logger
+
+from scheduler.queue.base import WORK_TASK
+from scheduler.settings import Settings
+from vaeval_core.errors import VaevalError
+from workers.log_format import set_up_logging
+
+if TYPE_CHECKING:
+    from workers.shard_runner import ShardRunner
+
+_LOG = logging.getLogger(__name__)
+
+LOADER = "workers.tasks:SlotLoader"
+"""Name under which Celery finds the loader again in a pool process, which is a fresh interpreter."""
+
+
+class PoolProcess:
+    """What one pool process keeps from message to message: its stores, and its models with them."""
+
+    def __init__(self) -> None:
+        self._runner: ShardRunner | None = None
+        self._is_busy = False
+
+    def work(self, worker: str) -> str:
+        """Do what the bell announced. Returns what became of it.
+
+        Raises:
+            SystemExit: The process is not to be trusted with another shard; Celery starts a new one.
+        """
+        self._is_busy = True
+        try:
+            runner = self._runner = self._runner or self._open_runner(worker)
+            outcome = runner.run_one()
+        except VaevalError as error:
+            # No store, no claim: whatever there is to do, recovery will announce again.
+            _LOG.warning("bell_unanswered", extra={"reason": str(error)})
+            return "unanswered"
+        finally:
+            self._is_busy = False
+        if runner.is_tainted:
+            raise SystemExit(0)
+        return str(outcome)
+
+    def stop(self, _number: int, _frame: FrameType | None) -> None:
+        """Signal handler: give the shard at hand back at the next batch, or leave at once if there is none.
+
+        A shard is never torn up by an exception out of nowhere, which might strike inside a transaction.
+        """
+        if self._is_busy and self._runner is not None:
+            self._runner.interrupt()
+        else:
+            raise SystemExit(0)
+
+    def _open_runner(self, worker: str) -> ShardRunner:
+        from scheduler.composition import open_application
+        from workers.shard_runner import make_runner
+
+        runner = make_runner(open_application(Settings.from_environment()), worker)
+        # Only now: billiard installs a handler of its own after every hook at the start of a process.
+        signal.signal(signal.SIGTERM, self.stop)
+        return runner
+
+
+_POOL_PROCESS = PoolProcess()
+"""Celery gives a task no other place to keep anything."""
+
+
+class SlotLoader(AppLoader):  # type: ignore[misc]  # Celery has no types
+    """Celery's hooks for the start of a process: the same task and the same log format in parent and child."""
+
+    def on_worker_init(self) -> None:
+        """In the parent and in each pool process, before logging is set up and tasks are looked up."""
+        setup_logging.connect(_log_like_all_workers, weak=False)
+        register_tasks(self.app)
+
+
+def register_tasks(celery: Celery) -> None:
+    """Add the task to this application and no other."""
+
+    # lazy=False: in a pool process Celery would share a lazy task with every application.
+    @celery.task(name=WORK_TASK, bind=True, shared=False, lazy=False)  # type: ignore[untyped-decorator]
+    def work(self: Task) -> str:
+        """See `scheduler.queue.base`."""
+        return _POOL_PROCESS.work(self.request.hostname)
+
+
+def _log_like_all_workers(**_celery_has_its_own_wishes: Any) -> None:
+    set_up_logging()
+    # billiard keeps its logger apart; without a handler it would write plain text.
+    get_multiprocessing_logger().propagate = True
