@@ -1,0 +1,156 @@
+"""Leaderboards for people: one table per fingerprint, under a line that says what is compared.
+
+Rows of different fingerprints never share a table, for their numbers do not compare.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from cli import rendering
+from cli.number_formats import count, with_error
+
+if TYPE_CHECKING:
+    from scheduler.store.base import ReadStore
+
+Row = Mapping[str, Any]
+"""A row of the view `leaderboard`."""
+
+COMPARABLE_EXTRACTORS = frozenset({"inception-v3-fid"})
+"""Feature networks whose FID may stand beside published ones."""
+
+
+@dataclass(frozen=True)
+class _Score:
+    column: str
+    title: str
+    droppable: int
+
+
+SCORES = (
+    _Score("fid", "FID ↓", 0),
+    _Score("rfid", "RFID ↓", 0),
+    _Score("mse", "MSE ↓", 2),
+    _Score("psnr", "PSNR ↑", 4),
+    _Score("cross_entropy", "CROSS-ENTROPY ↓", 5),
+    _Score("kl", "KL", 1),
+)
+
+
+def print_boards(reads: ReadStore, fingerprints: Sequence[str], *, marked: Collection[int] = ()) -> None:
+    """The leaderboards of the given protocols on stdout.
+
+    Args:
+        reads: Where the rows are.
+        fingerprints: Which protocols, in order.
+        marked: Ids of the evaluations to mark.
+    """
+    rows = [row for fingerprint in fingerprints for row in reads.leaderboard(fingerprint=fingerprint)]
+    print_tables(rows, marked=marked)
+
+
+def print_tables(rows: Sequence[Row], *, marked: Collection[int] = ()) -> None:
+    """One table per fingerprint; marked rows have a ▸ before their rank."""
+    for number, board in enumerate(by_fingerprint(rows)):
+        if number:
+            rendering.data("")
+        rendering.heading(caption(board[0]))
+        columns, cells = as_cells(board, marked=marked)
+        hidden = rendering.table(
+            columns, cells, marked=[i for i, row in enumerate(board) if row["evaluation"] in marked]
+        )
+        if hidden:
+            rendering.note(f"No room for {', '.join(hidden)}: widen the terminal, or use --format csv.")
+        for warning in _warnings(board[0]):
+            rendering.note(warning)
+
+
+def as_markdown(rows: Sequence[Row]) -> str:
+    """The same tables in Markdown."""
+    blocks = []
+    for board in by_fingerprint(rows):
+        columns, cells = as_cells(board)
+        titles = [column.title for column in columns]
+        rule = ["---:" if column.align == "right" else "---" for column in columns]
+        lines = [_markdown_line(line) for line in (titles, rule, *cells)]
+        blocks.append("\n".join([f"**{_markdown_text(caption(board[0]))}**", "", *lines]))
+    return "\n\n".join(blocks)
+
+
+def as_csv(rows: Sequence[Row]) -> str:
+    """All columns of the view with full precision, all fingerprints in one table."""
+    if not rows:
+        return ""
+    lines = io.StringIO()
+    writer = csv.DictWriter(lines, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return lines.getvalue().rstrip("\n")
+
+
+def by_fingerprint(rows: Sequence[Row]) -> list[list[Row]]:
+    """Rows that compare, together; the store gives them in that order."""
+    return [list(board) for _, board in groupby(rows, key=lambda row: row["fingerprint"])]
+
+
+def caption(row: Row) -> str:
+    """What is compared, in one line."""
+    streams = [
+        count(row[column], noun)
+        for column, noun in (("num_samples", "sample"), ("num_reconstructions", "reconstruction"))
+        if row[column]
+    ]
+    parts = [row["protocol"], row["dataset"], row["extractor"], ", ".join(streams), f"seed {row['seed']}"]
+    return " · ".join([*parts, row["fingerprint"][:12]])
+
+
+def as_cells(board: Sequence[Row], *, marked: Collection[int] = ()) -> tuple[list[rendering.Column], list[list[str]]]:
+    """Columns and cells of one board; a score that no row has is left out."""
+    scores = [score for score in SCORES if any(row[score.column] is not None for row in board)]
+    has_steps = any(row["step"] is not None for row in board)
+    columns = [
+        rendering.Column(title="RANK", align="right"),
+        rendering.Column(title="CHECKPOINT", shrinkable=True),
+        *([rendering.Column(title="STEP", align="right", droppable=3)] if has_steps else []),
+        *(rendering.Column(title=score.title, align="right", droppable=score.droppable) for score in scores),
+        rendering.Column(title="ID", align="right"),
+    ]
+    cells = [
+        [
+            ("▸ " if row["evaluation"] in marked else "") + (str(row["rank"]) if row["rank"] is not None else "–"),
+            row["checkpoint"],
+            *([_text(row["step"])] if has_steps else []),
+            *(_score_text(row, score.column) for score in scores),
+            str(row["evaluation"]),
+        ]
+        for row in board
+    ]
+    return columns, cells
+
+
+def _score_text(row: Row, column: str) -> str:
+    value = row[column]
+    return "–" if value is None else with_error(value, row.get(f"{column}_std_error"))
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _warnings(row: Row) -> list[str]:
+    if row["extractor"] in COMPARABLE_EXTRACTORS or row["fid"] is None:
+        return []
+    return [f"FID on features of {row['extractor']} ranks these checkpoints; it is not comparable to published FID."]
+
+
+def _markdown_line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(_markdown_text(cell) for cell in cells) + " |"
+
+
+def _markdown_text(text: str) -> str:
+    return text.replace("|", "\\|")

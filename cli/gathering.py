@@ -1,0 +1,214 @@
+"""From what was typed to what is submitted: find checkpoints, read the protocol, survey the images, fetch the weights.
+
+Cheap mistakes are found before dear work: checkpoints and protocol come before the images, the images before a download.
+All unusable checkpoints are told at once. Nothing is stored here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cli.number_formats import count
+from vaeval_core.errors import CheckpointRejected, InvalidInput
+
+if TYPE_CHECKING:
+    from scheduler.settings import Settings
+    from scheduler.store.base import EvaluationRequest
+    from vaeval_core.checkpoints.base import CheckpointDescription
+    from vaeval_core.images.base import ImageSet
+    from vaeval_core.presets import ProtocolRequest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """The words of `vaeval run` and `vaeval submit`, before anything is looked up; None means: as the protocol says."""
+
+    checkpoints: Sequence[str]
+    data: str
+    protocol: str
+    samples: int | None = None
+    reconstructions: int | None = None
+    reference: int | None = None
+    seed: int | None = None
+    seeds: str | None = None
+    extractor: str | None = None
+    weights: Path | None = None
+    resize: bool = False
+    skip_unreadable: bool = False
+    tags: Sequence[str] = field(default_factory=tuple)
+    priority: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gathered:
+    """What a wish came to.
+
+    Attributes:
+        request: The protocol as wished.
+        images: The real images.
+        requests: What to submit.
+        forward_passes: Images through the feature network if nothing is stored yet.
+        notes: Sentences that the user should read.
+    """
+
+    request: ProtocolRequest
+    images: ImageSet
+    requests: tuple[EvaluationRequest, ...]
+    forward_passes: int
+    notes: tuple[str, ...]
+
+
+def gather(wish: Wish, settings: Settings, *, on_images_surveyed: Callable[[int, int], None] | None = None) -> Gathered:
+    """Look everything up.
+
+    Raises:
+        NotFound: A path, protocol or set of images that does not exist.
+        InvalidInput: Something that cannot be used, told before anything is stored.
+        WeightsUnavailable: The weights of the feature network are not to be had.
+    """
+    tags, seeds, request = read_tags(wish.tags), read_seeds(wish.seed, wish.seeds), wished_protocol(wish)
+
+    from vaeval_core.checkpoints.catalogue import find_checkpoints
+    from vaeval_core.features.catalogue import resolve_extractor
+    from vaeval_core.images.catalogue import survey_images
+
+    descriptions = _describe_all(find_checkpoints(wish.checkpoints))
+    images = survey_images(
+        wish.data,
+        skip_unreadable=wish.skip_unreadable,
+        cache_folder=settings.home / "datasets",
+        on_progress=on_images_surveyed,
+    )
+    extractor = resolve_extractor(request.extractor, weights=wish.weights, weights_folder=settings.home / "weights")
+
+    from scheduler.submission import forward_passes, prepare, without_duplicates
+
+    _, notes = without_duplicates(descriptions)
+    requests = prepare(descriptions, images, request, extractor, seeds=seeds, tags=tags, priority=wish.priority)
+    return Gathered(
+        request=request,
+        images=images,
+        requests=tuple(requests),
+        forward_passes=forward_passes(requests),
+        notes=(*notes, *_skipped(images.skipped), *_fewer_images(request, len(images))),
+    )
+
+
+def wished_protocol(wish: Wish) -> ProtocolRequest:
+    """The protocol with the options laid over it; another count changes its name, for it ranks separately."""
+    from pydantic import ValidationError
+
+    from vaeval_core.presets import ProtocolRequest, read_protocol
+
+    request = read_protocol(wish.protocol)
+    counts = {
+        name: number
+        for name in ("samples", "reconstructions", "reference")
+        if (number := getattr(wish, name)) is not None and number != getattr(request, name)
+    }
+    changes: dict[str, object] = dict(counts)
+    if counts:
+        changes["name"] = ",".join([request.name, *(f"{name}={number}" for name, number in counts.items())])
+    if wish.extractor is not None:
+        changes["extractor"] = wish.extractor
+    if wish.resize:
+        changes["resize"] = True
+    try:
+        return ProtocolRequest.model_validate({**request.model_dump(), **changes})
+    except ValidationError as error:
+        problem = error.errors()[0]
+        name = ".".join(map(str, problem["loc"]))
+        raise InvalidInput(
+            f"The option --{name} has a value that cannot be used.",
+            received=str(problem["input"]),
+            expected=problem["msg"][0].lower() + problem["msg"][1:],
+        ) from error
+
+
+def read_tags(words: Sequence[str]) -> dict[str, str]:
+    """`beta=4` → {"beta": "4"}.
+
+    Raises:
+        InvalidInput: A word without `=`, without a key, or two values for one key.
+    """
+    tags: dict[str, str] = {}
+    for word in words:
+        key, separator, value = word.partition("=")
+        if not separator or not key or tags.get(key, value) != value:
+            raise InvalidInput(
+                "A tag cannot be used." if key not in tags else f"The tag {key} has two values.",
+                received=f"--tag {word}",
+                expected="key=value, each key once",
+                next_step="--tag beta=4",
+            )
+        tags[key] = value
+    return tags
+
+
+def read_seeds(seed: int | None, seeds: str | None) -> tuple[int, ...] | None:
+    """The seeds of --seed or --seeds; None for the protocol's own.
+
+    Raises:
+        InvalidInput: Both are given, or a seed is no number from 0 to 2⁶³ - 1.
+    """
+    if seed is not None and seeds is not None:
+        raise InvalidInput(
+            "--seed and --seeds exclude each other.",
+            received=f"--seed {seed} --seeds {seeds}",
+            expected="one of the two",
+        )
+    words = [str(seed)] if seed is not None else seeds.split(",") if seeds is not None else None
+    if words is None:
+        return None
+    if not all(word.strip().isdecimal() and int(word) < 2**63 for word in words):
+        raise InvalidInput(
+            "The seeds cannot be used.",
+            received=",".join(words),
+            expected="whole numbers from 0 to 2⁶³ - 1, separated by commas",
+            next_step="--seeds 0,1,2",
+        )
+    return tuple(int(word) for word in words)
+
+
+def _describe_all(paths: Sequence[Path]) -> tuple[CheckpointDescription, ...]:
+    from vaeval_core.checkpoints.catalogue import describe
+
+    described, rejected = [], []
+    for path in paths:
+        try:
+            described.append(describe(path))
+        except CheckpointRejected as error:
+            rejected.append((path, error))
+    if len(rejected) == 1:
+        raise rejected[0][1]
+    if rejected:
+        raise CheckpointRejected(
+            f"{len(rejected)} of {len(paths)} checkpoints cannot be evaluated; none was submitted.",
+            received="; ".join(f"{path}: {error.what}" for path, error in rejected),
+            expected=rejected[0][1].expected,
+            next_step="leave them out, or look at one: vaeval run " + str(rejected[0][0]),
+        )
+    return tuple(described)
+
+
+def _skipped(paths: Sequence[str]) -> list[str]:
+    if not paths:
+        return []
+    shown = ", ".join(paths[:5]) + (f" and {len(paths) - 5} more" if len(paths) > 5 else "")
+    return [
+        f"{count(len(paths), 'image file')} cannot be read and {'is' if len(paths) == 1 else 'are'} left out: {shown}."
+    ]
+
+
+def _fewer_images(request: ProtocolRequest, num_images: int) -> list[str]:
+    wanted = max(request.reconstructions, request.reference)
+    if num_images >= wanted:
+        return []
+    sentence = (
+        f"The data set has {num_images:,} images, the protocol {request.name} asks for {wanted:,}: all are used, and the"
+        " scores rank only against others with as many."
+    )
+    return [sentence]

@@ -1,0 +1,153 @@
+"""Workers of this machine for the length of one command: a subprocess, never an import.
+
+The worker program writes to a log in VAEVAL_HOME/logs. It has a session of its own, so that Ctrl-C reaches us alone and
+we stop it in good order.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cli import rendering
+from cli.exit_codes import ExitCode
+from vaeval_core.errors import InvalidInput, NotFound, SchemaMismatch, ServiceUnreachable, VaevalError
+
+if TYPE_CHECKING:
+    from scheduler.settings import Settings
+
+STOP_SECONDS = 90.0
+"""How long the worker program may take to stop by itself: longer than it gives its slots to finish their shards."""
+
+LOG_TAIL_LINES = 15
+
+_ERROR_BY_CODE: dict[int, type[VaevalError]] = {
+    ExitCode.USAGE: InvalidInput,
+    ExitCode.NOT_FOUND: NotFound,
+    ExitCode.UNREACHABLE: ServiceUnreachable,
+    ExitCode.SCHEMA: SchemaMismatch,
+}
+
+
+@dataclass(frozen=True)
+class LocalWorkers:
+    """A running worker program and where it writes."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def ended(self) -> VaevalError | None:
+        """What to raise if the program has ended and the work is not over; None while it runs."""
+        code = self.process.poll()
+        if code is None:
+            return None
+        return _own_words(self.log, code) or VaevalError(
+            f"The workers ended before the work did (exit code {code}). What is done is kept.",
+            received=log_tail(self.log),
+            expected="workers that run until the last evaluation is over",
+            next_step=f"read {self.log}, check with `vaeval doctor`, then run the same command again: it goes on",
+        )
+
+    def stop(self) -> None:
+        """Stop the program, as patiently as the user is.
+
+        The first SIGTERM lets slots finish their shards. Ctrl-C meanwhile sends another: shards are given back. Ctrl-C
+        again, or no end in sight, is SIGKILL; then recovery finds the shards when their leases end.
+        """
+        for _ in range(2):
+            if self.process.poll() is None:
+                self.process.terminate()
+            try:
+                self.process.wait(STOP_SECONDS)
+            except KeyboardInterrupt:
+                continue
+            except subprocess.TimeoutExpired:
+                break
+            return
+        self.process.kill()
+        self.process.wait()
+
+
+def _own_words(log: Path, code: int) -> VaevalError | None:
+    """The error that the worker program told as its last event, as the error that it was."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    for line in reversed(lines[-LOG_TAIL_LINES:]):
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict) and event.get("event") == "cannot_work" and "what" in event:
+            kind = _ERROR_BY_CODE.get(code, VaevalError)
+            return kind(
+                event["what"],
+                received=event.get("received"),
+                expected=event.get("expected"),
+                next_step=event.get("next"),
+            )
+    return None
+
+
+def worker_command(
+    *, devices: str, workers: int | None, threads: int | None, until_stdin_closes: bool = False
+) -> list[str]:
+    """The command line of the worker program; `until_stdin_closes` ties its life to ours."""
+    command = [sys.executable, "-m", "workers", "--devices", devices]
+    if workers is not None:
+        command += ["--workers", str(workers)]
+    if threads is not None:
+        command += ["--threads", str(threads)]
+    return [*command, "--until-stdin-closes"] if until_stdin_closes else command
+
+
+def inline_command(evaluation_ids: Sequence[int], *, devices: str, threads: int | None) -> list[str]:
+    """The command line of the worker program without a broker, which ends with these evaluations."""
+    ids = ",".join(map(str, evaluation_ids))
+    command = [sys.executable, "-m", "workers.inline", "--evaluations", ids, "--devices", devices]
+    return command if threads is None else [*command, "--threads", str(threads)]
+
+
+@contextmanager
+def local_workers(command: Sequence[str], settings: Settings) -> Iterator[LocalWorkers]:
+    """Start the command with these settings; whatever happens inside, it is stopped at the end.
+
+    Args:
+        command: From `worker_command` or `inline_command`.
+        settings: What the workers are to see. Without a broker URL they join the embedded broker as users of their own.
+    """
+    folder = settings.home / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"workers-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}.log"
+    with path.open("wb") as log:
+        process = subprocess.Popen(
+            list(command),
+            stdin=subprocess.PIPE,  # never written to; it closes when we are gone, however we went
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=settings.as_environment(os.environ),
+            start_new_session=True,
+        )
+    running = LocalWorkers(process, path)
+    try:
+        yield running
+    except KeyboardInterrupt:
+        if running.ended() is None:
+            rendering.note("Stopping: the shards at hand are finished first. Ctrl-C again gives them back unfinished.")
+        raise
+    finally:
+        running.stop()
+        if process.stdin is not None:
+            process.stdin.close()
+
+
+def log_tail(path: Path, lines: int = LOG_TAIL_LINES) -> str:
+    """The last lines of a log, or a sentence that there are none."""
+    text = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-lines:]
+    return "\n".join([f"the end of {path}:", *(f"    {line}" for line in text)]) if text else f"an empty log, {path}"

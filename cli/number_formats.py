@@ -1,0 +1,72 @@
+"""Numbers as people read them: as many digits as are known, no more. Pure."""
+
+from __future__ import annotations
+
+import math
+
+
+def significant(value: float, digits: int = 4) -> str:
+    """A value with `digits` significant digits, without exponent where that stays short.
+
+    >>> significant(123.456), significant(0.0123456), significant(0.000012345), significant(1234567.0), significant(0.0)
+    ('123.5', '0.01235', '1.234e-05', '1234567', '0')
+    """
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    magnitude = math.floor(math.log10(abs(value)))
+    if magnitude < -4:
+        return f"{value:.{digits - 1}e}"
+    return f"{value:.{max(digits - 1 - magnitude, 0)}f}"
+
+
+def with_error(value: float, std_error: float | None) -> str:
+    """A value and its standard error, the error with two digits and the value cut at the same place.
+
+    >>> with_error(12.3456, 0.5678), with_error(0.0123456, 0.000234), with_error(1234.5, 56.0), with_error(3.0, None)
+    ('12.35 ± 0.57', '0.01235 ± 0.00023', '1234 ± 56', '3.000')
+    """
+    if std_error is None or not math.isfinite(std_error) or std_error <= 0:
+        return significant(value)
+    place = 1 - math.floor(math.log10(std_error))
+    if place > 7:
+        return f"{significant(value, 5)} ± {std_error:.1e}"
+    decimals = max(place, 0)
+    return f"{value:.{decimals}f} ± {std_error:.{decimals}f}"
+
+
+def duration(seconds: float) -> str:
+    """A length of time in its two largest units.
+
+    >>> duration(0.4), duration(42), duration(125), duration(7320), duration(200_000)
+    ('under 1 s', '42 s', '2 min 5 s', '2 h 2 min', '2 d 7 h')
+    """
+    if seconds < 1:
+        return "under 1 s"
+    whole = round(seconds)
+    for size, unit, next_size, next_unit in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // next_size
+            return f"{whole // size} {unit}" + (f" {rest} {next_unit}" if rest else "")
+    return f"{whole} s"
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """A number with its noun.
+
+    >>> count(1, "evaluation"), count(12_000, "image"), count(2, "entry", "entries")
+    ('1 evaluation', '12,000 images', '2 entries')
+    """
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def rate(images_per_second: float) -> str:
+    """Images per second.
+
+    >>> rate(15.34), rate(0.0421), rate(2345.6)
+    ('15.3 images/s', '0.042 images/s', '2,346 images/s')
+    """
+    if images_per_second >= 1000:
+        return f"{images_per_second:,.0f} images/s"
+    if images_per_second >= 0.1:
+        return f"{images_per_second:.1f} images/s"
+    return f"{significant(images_per_second, 2)} images/s"

@@ -1,0 +1,101 @@
+"""`vaeval run`: everything on this machine, from checkpoints to a leaderboard, with no server set up by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli import options, rendering
+from cli.exit_codes import ExitCode
+
+
+def run(
+    checkpoints: options.Checkpoints,
+    data: options.Data,
+    protocol: options.ProtocolName = "quick",
+    samples: options.Samples = None,
+    reconstructions: options.Reconstructions = None,
+    reference: options.Reference = None,
+    seed: options.Seed = None,
+    seeds: options.Seeds = None,
+    extractor: options.Extractor = None,
+    weights: options.Weights = None,
+    resize: options.Resize = False,
+    skip_unreadable: options.SkipUnreadable = False,
+    tag: options.Tags = None,
+    priority: options.Priority = 0,
+    devices: options.Devices = "auto",
+    workers: options.Workers = None,
+    threads: options.Threads = None,
+    inline: Annotated[
+        bool, typer.Option("--inline", help="One worker process and no broker; slower, but nothing else runs.")
+    ] = False,
+    pictures: Annotated[
+        Path | None,
+        typer.Option("--pictures", metavar="PNG", help="Also draw samples and reconstructions of each checkpoint."),
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Evaluate checkpoints here and now, and rank them.
+
+    Starts workers on this machine (and a broker, unless VAEVAL_BROKER_URL names one), waits for these evaluations, prints
+    the leaderboard. Run it again after an interruption: it goes on where it was; what is finished is not computed again.
+
+    The protocol is `quick` unless told otherwise: 500 images find bugs; --protocol standard ranks checkpoints.
+
+    \b
+    Examples:
+      vaeval run runs/beta4 --data photos/
+      vaeval run 'runs/*/step-*/' --data digits:test --workers 2 --json
+      vaeval run runs/beta4/encoder.keras --data photos/ --samples 2000 --tag beta=4
+    """
+    from cli.gathering import Wish, gather
+    from cli.local_run import Crew, evaluate_here
+    from cli.outcome import failures, print_failures, print_outcome
+    from cli.pictures import require_png, write_contact_sheet
+    from scheduler.composition import open_application
+    from scheduler.settings import Settings
+
+    wish = Wish(
+        checkpoints=checkpoints,
+        data=data,
+        protocol=protocol,
+        samples=samples,
+        reconstructions=reconstructions,
+        reference=reference,
+        seed=seed,
+        seeds=seeds,
+        extractor=extractor,
+        weights=weights,
+        resize=resize,
+        skip_unreadable=skip_unreadable,
+        tags=tag or (),
+        priority=priority,
+    )
+    if pictures is not None:
+        require_png(pictures)
+    settings = Settings.from_environment()
+    crew = Crew(devices=devices, workers=workers, threads=threads, inline=inline)
+    with open_application(settings) as application:
+        gathered = gather(wish, settings)
+        for sentence in gathered.notes:
+            rendering.note(sentence)
+        try:
+            receipt, records = evaluate_here(application, gathered.images, gathered.requests, crew)
+        except KeyboardInterrupt:
+            rendering.note("Interrupted. What is done is kept; the same command goes on from here.")
+            raise typer.Exit(ExitCode.INTERRUPTED) from None
+        if pictures is not None:
+            write_contact_sheet(application, records, pictures)
+        print_outcome(application.reads, receipt, records, "run", as_json=as_json)
+        print_failures(records)
+        _say_what_next(records[0].evaluation_id, pictures)
+        if failures(records):
+            raise typer.Exit(ExitCode.SOME_FAILED)
+
+
+def _say_what_next(evaluation_id: int, pictures: Path | None) -> None:
+    drawn = f"Pictures: {pictures} · " if pictures is not None else ""
+    rendering.note(f"{drawn}Next: vaeval show {evaluation_id} --pictures FOLDER · vaeval leaderboard")

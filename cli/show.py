@@ -1,0 +1,180 @@
+"""`vaeval show`: everything that is known about one evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from cli import rendering
+from cli.number_formats import duration, significant, with_error
+from cli.options import Json
+
+if TYPE_CHECKING:
+    from scheduler.store.base import EvaluationRecord
+    from vaeval_core.evaluation_result import Score
+
+ACTIVE_NATS = 0.01
+"""A latent dimension whose KL is below this carries nothing worth naming (posterior collapse)."""
+
+
+def show(
+    evaluation: Annotated[int, typer.Argument(metavar="EVALUATION", help="Its id, from status or leaderboard.")],
+    pictures: Annotated[
+        Path | None,
+        typer.Option("--pictures", metavar="FOLDER", help="Also draw its pictures into a PNG in this folder."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Show everything about one evaluation.
+
+    Scores with standard errors, protocol, checkpoint, times, and what went wrong.
+
+    \b
+    Examples:
+      vaeval show 12
+      vaeval show 12 --pictures pictures/
+    """
+    from cli.pictures import write_contact_sheet
+    from scheduler.composition import open_application
+    from scheduler.settings import Settings
+
+    with open_application(Settings.from_environment()) as application:
+        record = application.reads.evaluation(evaluation)
+        drawn = None
+        if pictures is not None:
+            drawn = write_contact_sheet(application, [record], pictures / f"evaluation-{evaluation}.png")
+    if as_json:
+        rendering.document("show", {**_document(record), "pictures_file": drawn})
+        return
+    _print_facts(record)
+    if record.scores:
+        rendering.data("")
+        _print_scores(record.scores)
+    if record.error:
+        rendering.note(f"error: {record.error}")
+        rendering.note("Next: put it right and submit the same checkpoint again; finished shards are kept.")
+    if drawn is not None:
+        rendering.note(f"Pictures: {drawn}")
+
+
+def _document(record: EvaluationRecord) -> dict[str, Any]:
+    from cli.status import as_document
+
+    return {
+        **as_document(record),
+        "checkpoint_uri": record.checkpoint_uri,
+        "checkpoint_digest": record.checkpoint_digest,
+        "description": record.description,
+        "protocol_spec": record.protocol.model_dump(mode="json"),
+        "scores": [
+            {
+                "metric": score.metric,
+                "version": score.version,
+                "value": score.value.value,
+                "std_error": score.value.std_error,
+                "num_images": score.value.num_images,
+                "kind": score.value.kind,
+                "reason": score.value.reason,
+                "components": score.value.components,
+                "warnings": score.value.warnings,
+            }
+            for score in record.scores
+        ],
+    }
+
+
+def _print_facts(record: EvaluationRecord) -> None:
+    protocol, extractor = record.protocol, record.protocol.extractor
+    height, width, channels = protocol.image_shape
+    facts = {
+        "evaluation": f"{record.evaluation_id} · {record.state}"
+        + ("" if record.state.is_terminal else f" · {record.shards_finished} of {record.shards_total} shards"),
+        "checkpoint": record.checkpoint_name + (f" · step {record.step}" if record.step is not None else ""),
+        "": record.checkpoint_uri,
+        "digest": record.checkpoint_digest,
+        "model": _model(record),
+        "tags": ", ".join(f"{key}={value}" for key, value in record.tags.items()),
+        "data": f"{record.dataset_name} · images {height}×{width}×{channels}, fit {protocol.image_fit}",
+        "protocol": f"{record.protocol_name} · fingerprint {record.fingerprint[:12]}",
+        "images": f"{protocol.num_samples:,} samples, {protocol.num_reconstructions:,} reconstructions,"
+        f" {protocol.num_reference:,} for reference; seed {protocol.seed}",
+        "features": f"{extractor.name} (version {extractor.version}, {extractor.dimension} numbers, resize {extractor.resize})",
+        "submitted": f"{record.submitted_at:%Y-%m-%d %H:%M:%S} UTC",
+        "took": _took(record),
+    }
+    rows = [(name, text) for name, text in facts.items() if text]
+    rows += [("note" if i == 0 else "", text) for i, text in enumerate(record.description.get("notes", []))]
+    for name, text in rows:
+        rendering.data(f"{name:<12}{text}")
+
+
+def _model(record: EvaluationRecord) -> str:
+    description = record.description
+    parts = [str(description["format"])] if "format" in description else []
+    if "latent_shape" in description:
+        parts.append(f"latent {'×'.join(map(str, description['latent_shape']))}")
+    if description.get("posterior") == "none":
+        parts.append("no posterior variance")
+    if "image_range" in description:
+        low, high = description["image_range"]
+        parts.append(f"images in [{low:g}, {high:g}]")
+    return " · ".join(parts)
+
+
+def _took(record: EvaluationRecord) -> str:
+    if record.started_at is None or record.finished_at is None:
+        return ""
+    return duration((record.finished_at - record.started_at).total_seconds())
+
+
+def _print_scores(scores: Sequence[Score]) -> None:
+    from vaeval_core.metrics.catalogue import METRICS
+
+    columns = [
+        rendering.Column(title="METRIC"),
+        rendering.Column(title="VALUE", align="right"),
+        rendering.Column(title="UNIT", droppable=3),
+        rendering.Column(title="BETTER", droppable=2),
+        rendering.Column(title="IMAGES", align="right", droppable=1),
+    ]
+    rows = []
+    scores = sorted(scores, key=lambda score: list(METRICS).index(score.metric) if score.metric in METRICS else 99)
+    for score in scores:
+        metric, value = METRICS.get(score.metric), score.value
+        shown = with_error(value.value, value.std_error) if value.value is not None else value.kind.replace("_", " ")
+        rows.append(
+            (
+                score.metric,
+                shown,
+                metric.unit if metric else "",
+                metric.direction if metric else "",
+                f"{value.num_images:,}",
+            )
+        )
+    rendering.table(columns, rows)
+    for score in scores:
+        if score.value.components:
+            rendering.data("")
+            for line in per_dimension(score.metric, score.value.components):
+                rendering.data(line)
+    for score in scores:
+        for sentence in (*([score.value.reason] if score.value.reason else []), *score.value.warnings):
+            rendering.note(f"{score.metric}: {sentence}")
+
+
+def per_dimension(metric: str, components: Sequence[float], *, largest: int = 8) -> list[str]:
+    """A total's parts in two lines: how many count, and the largest with their numbers.
+
+    >>> per_dimension("kl", [0.001, 2.5, 0.5])
+    ['kl per latent dimension: 2 of 3 above 0.01', '  #1 2.500  #2 0.5000']
+    """
+    active = sorted((i for i, part in enumerate(components) if part > ACTIVE_NATS), key=lambda i: -components[i])
+    lines = [f"{metric} per latent dimension: {len(active)} of {len(components)} above {ACTIVE_NATS:g}"]
+    if active:
+        rest = len(active) - largest
+        shown = "  ".join(f"#{i} {significant(components[i])}" for i in active[:largest])
+        lines.append(f"  {shown}" + (f"  and {rest} more (--json has all)" if rest > 0 else ""))
+    return lines

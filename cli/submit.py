@@ -1,0 +1,169 @@
+"""`vaeval submit`: hand checkpoints to the service, whose workers run elsewhere or later."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli import options, rendering
+from cli.exit_codes import ExitCode
+from cli.number_formats import count
+
+if TYPE_CHECKING:
+    from cli.gathering import Gathered
+    from scheduler.composition import Application
+    from scheduler.settings import Settings
+    from scheduler.store.base import SubmissionReceipt
+
+
+def submit(
+    checkpoints: options.Checkpoints,
+    data: options.Data,
+    protocol: options.ProtocolName = "standard",
+    samples: options.Samples = None,
+    reconstructions: options.Reconstructions = None,
+    reference: options.Reference = None,
+    seed: options.Seed = None,
+    seeds: options.Seeds = None,
+    extractor: options.Extractor = None,
+    weights: options.Weights = None,
+    resize: options.Resize = False,
+    skip_unreadable: options.SkipUnreadable = False,
+    tag: options.Tags = None,
+    priority: options.Priority = 0,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until these evaluations are over.")] = False,
+    timeout: Annotated[
+        float | None,
+        typer.Option("--timeout", metavar="SECONDS", min=0, help="With --wait: give up waiting after this."),
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Hand checkpoints to the service.
+
+    They are registered and announced; workers (`vaeval worker`) do the rest, now or later.
+
+    Submitting twice is submitting once: an evaluation that exists is reported as it is, one that failed is queued again.
+    If the broker is down the evaluations are registered all the same and the exit code is 5 (with --json the error follows
+    the receipt). The work is announced as soon as broker and a worker or `vaeval scheduler` are back.
+
+    The protocol is `standard` unless told otherwise: 10,000 images a stream.
+
+    \b
+    Examples:
+      vaeval submit 'runs/*/step-*/' --data photos/ --wait
+      vaeval submit runs/beta4 --data photos/ --seeds 0,1,2 --tag beta=4
+    """
+    from cli.gathering import Wish, gather
+    from scheduler.composition import open_application
+    from scheduler.settings import Settings
+    from scheduler.submission import register
+
+    if timeout is not None and not wait:
+        rendering.note("--timeout has no effect without --wait.")
+    wish = Wish(
+        checkpoints=checkpoints,
+        data=data,
+        protocol=protocol,
+        samples=samples,
+        reconstructions=reconstructions,
+        reference=reference,
+        seed=seed,
+        seeds=seeds,
+        extractor=extractor,
+        weights=weights,
+        resize=resize,
+        skip_unreadable=skip_unreadable,
+        tags=tag or (),
+        priority=priority,
+    )
+    settings = Settings.from_environment()
+    with open_application(settings) as application:
+        gathered = gather(wish, settings)
+        for sentence in gathered.notes:
+            rendering.note(sentence)
+        receipt = register(application, gathered.images, gathered.requests)
+        if not (wait and as_json):
+            _print_receipt(receipt, gathered, as_json=as_json)
+        _announce(settings, receipt)
+        if wait:
+            _wait(application, receipt, timeout, as_json=as_json)
+        else:
+            rendering.note("Next: vaeval status --watch")
+
+
+def _announce(settings: Settings, receipt: SubmissionReceipt) -> None:
+    """Ring the bell. The embedded broker is started for it if no worker has; its file keeps the ringing until one comes."""
+    from scheduler.queue.celery_queue import CeleryWorkQueue
+    from scheduler.queue.embedded_broker import broker
+    from scheduler.submission import announce
+
+    if receipt.new_shards:
+        with broker(settings) as broker_url:
+            announce(CeleryWorkQueue(broker_url), receipt)
+
+
+def _print_receipt(receipt: SubmissionReceipt, gathered: Gathered, *, as_json: bool) -> None:
+    created = sum(entry.created for entry in receipt.evaluations)
+    if as_json:
+        rendering.document(
+            "submit",
+            {
+                "created": created,
+                "existing": len(receipt.evaluations) - created,
+                "evaluations": [
+                    {
+                        "id": entry.evaluation_id,
+                        "checkpoint": entry.checkpoint_name,
+                        "fingerprint": request.protocol.fingerprint,
+                        "seed": request.protocol.seed,
+                        "created": entry.created,
+                        "state": entry.state,
+                    }
+                    for entry, request in zip(receipt.evaluations, gathered.requests, strict=True)
+                ],
+            },
+        )
+        return
+    columns = [
+        rendering.Column(title="ID", align="right"),
+        rendering.Column(title="CHECKPOINT", shrinkable=True),
+        rendering.Column(title="SEED", align="right", droppable=2),
+        rendering.Column(title="STATE"),
+        rendering.Column(title="", droppable=1),
+    ]
+    rows = [
+        (
+            str(entry.evaluation_id),
+            entry.checkpoint_name,
+            str(request.protocol.seed),
+            entry.state,
+            "new" if entry.created else "known already",
+        )
+        for entry, request in zip(receipt.evaluations, gathered.requests, strict=True)
+    ]
+    rendering.table(columns, rows)
+    existing = len(receipt.evaluations) - created
+    rendering.note(
+        f"{count(created, 'evaluation')} created, {existing} known already; protocol {gathered.request.name},"
+        f" {count(gathered.forward_passes, 'image')} through the feature network at most."
+    )
+
+
+def _wait(application: Application, receipt: SubmissionReceipt, timeout: float | None, *, as_json: bool) -> None:
+    """Wait; then say how it ended."""
+    from cli.outcome import failures, print_failures, print_outcome
+    from cli.progress import progress_display, wait_until_over
+
+    ids = [entry.evaluation_id for entry in receipt.evaluations]
+    try:
+        with progress_display("waiting") as show:
+            wait_until_over(application.reads, ids, show, timeout_seconds=timeout)
+    except KeyboardInterrupt:
+        rendering.note("Stopped waiting; the work goes on. Next: vaeval status --watch")
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    records = application.reads.evaluations(ids)
+    print_outcome(application.reads, receipt, records, "submit", as_json=as_json)
+    print_failures(records)
+    if failures(records):
+        raise typer.Exit(ExitCode.SOME_FAILED)

@@ -1,0 +1,31 @@
+"""`vaeval worker`: becomes the worker program. The command line never imports the workers, so it replaces itself."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from cli.options import Devices, Threads, Workers
+
+
+def worker(devices: Devices = "auto", workers: Workers = None, threads: Threads = None) -> None:
+    """Evaluate what is submitted, until stopped.
+
+    One slot per device, each in a process of its own.
+
+    Finds its database and broker by VAEVAL_DATABASE_URL and VAEVAL_BROKER_URL; without them it works for this machine's
+    own home folder. SIGTERM finishes the shard at hand, then stops.
+
+    \b
+    Examples:
+      vaeval worker
+      vaeval worker --devices 0,1
+      VAEVAL_DATABASE_URL=postgresql://… VAEVAL_BROKER_URL=redis://… vaeval worker --devices auto
+    """
+    from cli.local_workers import worker_command
+    from scheduler.settings import Settings
+
+    Settings.from_environment()  # a wrong variable is told here, by this program's error messages
+    command = worker_command(devices=devices, workers=workers, threads=threads)
+    sys.stdout.flush()
+    os.execv(command[0], command)  # noqa: S606  our own interpreter, no shell

@@ -1,0 +1,207 @@
+"""The program as a whole: help, versions, exit codes, and errors that are sentences."""
+
+from __future__ import annotations
+
+import errno
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from cli import main as program
+from cli.exit_codes import EPILOG, ExitCode, exit_code_of
+from vaeval_core import errors
+
+COMMANDS = ["demo", "run", "submit", "status", "leaderboard", "show", "sql", "worker", "scheduler", "doctor", "config"]
+SUBCOMMANDS = ["db upgrade", "db current"]
+
+
+def invoke(*arguments: str, app: typer.Typer = program.app) -> tuple[int, str, str]:
+    result = CliRunner().invoke(app, list(arguments))
+    return result.exit_code, result.stdout, result.stderr
+
+
+def failing(failure: BaseException) -> typer.Typer:
+    """A program with one command, which fails."""
+    app = typer.Typer(cls=program.ErrorsAsSentences, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+    @app.callback()
+    def _root() -> None:
+        """Needed by Typer so that `fail` is a command."""
+
+    @app.command()
+    def fail(names: list[str] | None = None, as_json: bool = typer.Option(False, "--json")) -> None:
+        raise failure
+
+    return app
+
+
+def test_help_lists_every_command() -> None:
+    code, out, _ = invoke("--help")
+    listed = re.findall(r"^  (\w+) {2,}\S", out.split("Commands:")[1].split("Exit codes:")[0], flags=re.MULTILINE)
+    assert code == 0
+    assert listed == [*COMMANDS, "db"]
+
+
+def test_no_command_at_all_shows_the_help() -> None:
+    assert invoke()[:2] == invoke("--help")[:2]
+
+
+@pytest.mark.parametrize("command", COMMANDS + SUBCOMMANDS)
+def test_the_help_of_every_command_has_an_example(command: str) -> None:
+    code, out, _ = invoke(*command.split(), "--help")
+    assert code == 0
+    assert re.search(rf"Examples?:\n(.*\n)*?.*\bvaeval {command}\b", out)
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "db"])
+def test_the_list_of_commands_cuts_no_sentence(command: str) -> None:
+    line = next(line for line in invoke("--help")[1].splitlines() if line.startswith(f"  {command} "))
+    assert line.endswith(".")
+    assert not line.endswith("...")
+
+
+def test_help_fits_80_columns() -> None:
+    for command in ["", *COMMANDS, *SUBCOMMANDS]:
+        lines = invoke(*command.split(), "--help")[1].splitlines()
+        too_long = [line for line in lines if len(line) > 80 and "vaeval " not in line]
+        assert too_long == []
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['vaeval', '--help']\n"
+        "from cli.main import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = ['tensorflow', 'keras', 'celery', 'redis', 'sqlalchemy', 'alembic', 'numpy', 'scipy', 'pydantic', 'rich']\n"
+        "print('HEAVY', [name for name in heavy if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "HEAVY []"
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    code, out, _ = invoke("--version")
+    assert code == 0
+    assert re.fullmatch(r"vaeval \d+\.\d+\.\d+\S*\n", out)
+
+
+def test_every_exit_code_is_explained_in_the_help() -> None:
+    explained = {int(number) for number in re.findall(r"^  (\d+) ", EPILOG, flags=re.MULTILINE)}
+    assert explained == set(ExitCode)
+
+
+@pytest.mark.parametrize(
+    ("failure", "code"),
+    [
+        (errors.VaevalError("x"), 1),
+        (errors.InvalidInput("x"), 2),
+        (errors.CheckpointRejected("x"), 2),
+        (errors.ImagesRejected("x"), 2),
+        (errors.TooFewImages("x"), 2),
+        (errors.NotFound("x"), 4),
+        (errors.WeightsUnavailable("x"), 4),
+        (errors.ServiceUnreachable("x"), 5),
+        (errors.StorageFailed("x"), 5),
+        (errors.SchemaMismatch("x"), 6),
+        (errors.WaitTimedOut("x"), 7),
+    ],
+)
+def test_each_error_has_its_exit_code(failure: errors.VaevalError, code: int) -> None:
+    assert exit_code_of(failure) == code
+    assert invoke("fail", app=failing(failure))[0] == code
+
+
+def test_an_error_is_told_without_a_traceback() -> None:
+    failure = errors.NotFound("There is no such run.", received="17", expected="1 to 3", next_step="vaeval status")
+    code, out, err = invoke("fail", app=failing(failure))
+    assert (code, out) == (4, "")
+    assert err.splitlines() == [
+        "error: There is no such run.",
+        "  received:  17",
+        "  expected:  1 to 3",
+        "  next:      vaeval status",
+    ]
+
+
+@pytest.mark.parametrize("words", [("--debug", "fail"), ("fail", "--debug")])
+def test_debug_shows_where_it_arose_wherever_it_stands(words: tuple[str, ...]) -> None:
+    code, _, err = invoke(*words, app=failing(errors.NotFound("Gone.")))
+    assert code == 4
+    assert "Traceback (most recent call last)" in err
+    assert "raise failure" in err
+
+
+def test_after_two_dashes_debug_is_a_name() -> None:
+    code, _, err = invoke("show", "--", "--debug")
+    assert code == 2
+    assert "received:  --debug" in err
+
+
+def test_an_unexpected_exception_is_one_sentence_and_a_way_on() -> None:
+    code, _, err = invoke("fail", app=failing(KeyError("posterior")))
+    assert code == 1
+    assert err.splitlines()[0] == "error: KeyError: 'posterior'"
+    assert "--debug" in err
+    assert "Traceback" not in err
+
+
+def test_an_unexpected_exception_keeps_its_traceback_for_debug() -> None:
+    _, _, err = invoke("fail", "--debug", app=failing(ZeroDivisionError("by zero")))
+    assert "ZeroDivisionError: by zero" in err
+    assert "raise failure" in err
+
+
+def test_a_full_disk_is_no_fault_of_the_program() -> None:
+    code, _, err = invoke("fail", app=failing(OSError(errno.ENOSPC, "No space left on device", "x.log")))
+    assert code == 5
+    assert "There is no space left." in err
+    assert "x.log" in err
+    assert "make room" in err
+
+
+def test_ctrl_c_ends_with_130() -> None:
+    assert invoke("fail", app=failing(KeyboardInterrupt()))[0] == 130
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind", "code"),
+    [(errors.NotFound("Gone.", received="17"), "NotFound", 4), (KeyError("x"), "VaevalError", 1)],
+)
+def test_with_json_an_error_is_a_document(failure: Exception, kind: str, code: int) -> None:
+    exit_code, out, err = invoke("fail", "--json", app=failing(failure))
+    document = json.loads(out)
+    assert exit_code == code
+    assert document["schema"] == "vaeval.error/1"
+    assert document["error"]["type"] == kind
+    assert document["exit_code"] == code
+    assert err.startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "what", "next_step"),
+    [
+        (["sqll"], "No such command 'sqll'", "vaeval --help"),
+        (["show"], "Missing argument 'EVALUATION'", "vaeval show --help"),
+        (["show", "one"], "received:  one", "vaeval show --help"),
+        (["run", "x", "--data", "y", "--sample", "3"], "--sample", "vaeval run --help"),
+        (["run", "x"], "Missing option '--data'", "vaeval run --help"),
+        (["db", "downgrade"], "No such command 'downgrade'", "vaeval db --help"),
+    ],
+)
+def test_wrong_words_are_a_usage_error_with_the_help_to_read(words: list[str], what: str, next_step: str) -> None:
+    code, out, err = invoke(*words)
+    assert (code, out) == (2, "")
+    assert what in err
+    assert f"next:      {next_step}" in err
+
+
+def test_a_usage_error_is_json_too() -> None:
+    code, out, _ = invoke("leaderboard", "--format", "json", "--bogus")
+    assert code == 2
+    assert json.loads(out)["error"]["what"] == "No such option: --bogus."

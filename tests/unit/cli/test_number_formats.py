@@ -1,0 +1,57 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+import pytest
+
+from cli.number_formats import count, duration, rate, significant, with_error
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(312.456, "312.5"), (0.00987654, "0.009877"), (1.0, "1.000"), (98765.4, "98765"), (-2.5, "-2.500"), (0, "0")],
+)
+def test_a_value_has_four_digits(value: float, shown: str) -> None:
+    assert significant(value) == shown
+
+
+def test_a_tiny_value_has_an_exponent() -> None:
+    assert significant(0.0000012345) == "1.234e-06"
+
+
+@pytest.mark.parametrize(
+    ("value", "std_error", "shown"),
+    [
+        (12.3456, 0.5678, "12.35 ± 0.57"),
+        (12.3456, 0.00567, "12.3456 ± 0.0057"),
+        (1234.6, 78.9, "1235 ± 79"),
+        (1234.6, 789.0, "1235 ± 789"),
+        (0.05, 0.1, "0.05 ± 0.10"),
+    ],
+)
+def test_a_value_is_cut_where_its_error_begins(value: float, std_error: float, shown: str) -> None:
+    assert with_error(value, std_error) == shown
+
+
+@pytest.mark.parametrize("std_error", [None, 0.0, float("nan"), float("inf")])
+def test_an_error_that_is_not_known_is_not_shown(std_error: float | None) -> None:
+    assert with_error(12.3456, std_error) == "12.35"
+
+
+def test_a_minute_that_rounds_up_is_a_minute() -> None:
+    assert duration(59.7) == "1 min"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(0.2, "under 1 s"), (3600, "1 h"), (3661, "1 h 1 min"), (86_400 + 7200, "1 d 2 h")]
+)
+def test_a_duration_has_its_two_largest_units(seconds: float, shown: str) -> None:
+    assert duration(seconds) == shown
+
+
+def test_one_has_no_plural() -> None:
+    assert (count(0, "image"), count(1, "image"), count(2, "image")) == ("0 images", "1 image", "2 images")
+
+
+def test_a_rate_has_few_digits() -> None:
+    assert (rate(7.96), rate(12345.6)) == ("8.0 images/s", "12,346 images/s")

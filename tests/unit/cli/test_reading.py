@@ -1,0 +1,294 @@
+"""What reads: status, leaderboard, show, sql, config, db; on two finished evaluations."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.unit.cli.conftest import SMALL, Outcome
+from vaeval_core.checkpoints.linear_gaussian import linear_gaussian_vae
+
+Vaeval = Callable[..., Outcome]
+
+LEADERBOARD_COLUMNS = {"checkpoint", "step", "fid", "rfid", "mse", "kl", "psnr", "cross_entropy", "rank", "fingerprint"}
+
+
+# --- leaderboard ------------------------------------------------------------------------------------------------------
+
+
+def test_the_leaderboard_as_json_has_the_columns_of_the_view(vaeval: Vaeval, finished: Outcome) -> None:
+    document = vaeval("leaderboard", "--json").document
+    view = vaeval("sql", "SELECT * FROM leaderboard", "--json").document
+    assert list(document) == ["schema", "rows"]
+    assert document["schema"] == "vaeval.leaderboard/1"
+    assert list(document["rows"][0]) == view["columns"]
+    assert set(document["rows"][0]) >= LEADERBOARD_COLUMNS
+    assert [row["rank"] for row in document["rows"]] == [1, 2]
+    assert document["rows"][0]["fid"] < document["rows"][1]["fid"]
+
+
+def test_format_json_is_the_same_as_json(vaeval: Vaeval, finished: Outcome) -> None:
+    assert vaeval("leaderboard", "--format", "json") == vaeval("leaderboard", "--json")
+
+
+def test_more_latents_reconstruct_better(vaeval: Vaeval, finished: Outcome) -> None:
+    rows = {row["step"]: row for row in vaeval("leaderboard", "--json").document["rows"]}
+    assert rows[10]["mse"] < rows[2]["mse"]
+    assert rows[10]["kl"] > rows[2]["kl"]
+
+
+def test_the_table_says_what_is_compared(vaeval: Vaeval, finished: Outcome) -> None:
+    outcome = vaeval("leaderboard")
+    lines = outcome.out.splitlines()
+    assert "40 samples, 40 reconstructions" in lines[0]
+    assert "pixels-8x8" in lines[0]
+    assert "seed 0" in lines[0]
+    assert lines[1].split()[:3] == ["RANK", "CHECKPOINT", "STEP"]
+    assert [line.split()[0] for line in lines[2:]] == ["1", "2"]
+    assert "±" in lines[2]
+    assert "not comparable to published FID" in outcome.err
+
+
+def test_different_seeds_never_share_a_table(
+    vaeval: Vaeval, checkpoints: Path, finished: Outcome, work_off: Callable[[], None]
+) -> None:
+    vaeval("submit", checkpoints, "--data", "digits:test", *SMALL, "--seed", "1")
+    work_off()
+    assert vaeval("leaderboard").out.count("RANK") == 2
+
+
+def test_only_the_best_of_each_board_are_shown_with_top(vaeval: Vaeval, finished: Outcome) -> None:
+    rows = vaeval("leaderboard", "--top", "1", "--json").document["rows"]
+    assert [row["rank"] for row in rows] == [1]
+
+
+def test_a_fingerprint_may_be_shortened(vaeval: Vaeval, finished: Outcome) -> None:
+    fingerprint = vaeval("leaderboard", "--json").document["rows"][0]["fingerprint"]
+    assert len(vaeval("leaderboard", "--fingerprint", fingerprint[:8], "--json").document["rows"]) == 2
+
+
+def test_an_unknown_fingerprint_or_protocol_is_not_found(vaeval: Vaeval, finished: Outcome) -> None:
+    for option, word in (("--fingerprint", "0123456789"), ("--protocol", "quik")):
+        outcome = vaeval("leaderboard", option, word)
+        assert outcome.exit_code == 4
+        assert f"received:  {word}" in outcome.err
+
+
+def test_csv_holds_every_column_with_full_precision(vaeval: Vaeval, finished: Outcome) -> None:
+    rows = list(csv.DictReader(io.StringIO(vaeval("leaderboard", "--format", "csv").out)))
+    exact = vaeval("leaderboard", "--json").document["rows"]
+    assert [float(row["fid"]) for row in rows] == [row["fid"] for row in exact]
+    assert list(rows[0]) == list(exact[0])
+
+
+def test_markdown_is_a_table_that_renders(vaeval: Vaeval, finished: Outcome) -> None:
+    lines = vaeval("leaderboard", "--format", "markdown").out.splitlines()
+    assert lines[0].startswith("**")
+    assert lines[1] == ""
+    assert {line.count("|") for line in lines[2:]} == {lines[2].count("|")}
+    assert set(lines[3]) == {"|", " ", "-", ":"}
+
+
+def test_json_and_another_format_exclude_each_other(vaeval: Vaeval, finished: Outcome) -> None:
+    assert vaeval("leaderboard", "--json", "--format", "csv").exit_code == 2
+
+
+def test_an_empty_leaderboard_says_how_to_fill_it(vaeval: Vaeval) -> None:
+    outcome = vaeval("leaderboard")
+    assert (outcome.exit_code, outcome.out) == (0, "")
+    assert "vaeval demo" in outcome.err
+    assert vaeval("leaderboard", "--json").document == {"schema": "vaeval.leaderboard/1", "rows": []}
+
+
+# --- status -----------------------------------------------------------------------------------------------------------
+
+
+def test_status_lists_the_latest_first(vaeval: Vaeval, submitted: Outcome) -> None:
+    lines = [line.split() for line in vaeval("status").out.splitlines()]
+    assert lines[0][:2] == ["ID", "CHECKPOINT"]
+    assert [line[0] for line in lines[1:]] == ["2", "1"]
+    assert all("queued" in line for line in lines[1:])
+
+
+def test_status_of_one_evaluation(vaeval: Vaeval, submitted: Outcome) -> None:
+    document = vaeval("status", "1", "--json").document
+    assert document["schema"] == "vaeval.status/1"
+    assert [entry["id"] for entry in document["evaluations"]] == [1]
+    assert document["is_over"] is False
+    assert document["progress"]["images_done"] == 0
+    assert document["progress"]["images_total"] == 40 + 40 + 64
+
+
+def test_watching_what_is_over_ends_at_once_with_json_lines(vaeval: Vaeval, finished: Outcome) -> None:
+    lines = vaeval("status", "--watch", "--json").out.splitlines()
+    assert len(lines) == 1
+    assert json.loads(lines[0])["is_over"] is True
+
+
+def test_status_of_an_unknown_evaluation_is_not_found(vaeval: Vaeval, submitted: Outcome) -> None:
+    outcome = vaeval("status", "1", "99")
+    assert outcome.exit_code == 4
+    assert "99" in outcome.err
+
+
+def test_the_list_is_cut_with_a_word_about_the_rest(vaeval: Vaeval, submitted: Outcome) -> None:
+    outcome = vaeval("status", "--limit", "1")
+    assert len(outcome.out.splitlines()) == 2
+    assert "The latest 1 of 2 evaluations" in outcome.err
+
+
+def test_without_workers_it_says_how_to_start_one(vaeval: Vaeval, submitted: Outcome) -> None:
+    assert "vaeval worker" in vaeval("status", "--workers").err
+    assert vaeval("status", "--workers", "--json").document["workers"] == []
+
+
+def test_an_empty_database_says_what_to_do(vaeval: Vaeval) -> None:
+    outcome = vaeval("status")
+    assert (outcome.exit_code, outcome.out) == (0, "")
+    assert "vaeval demo" in outcome.err
+
+
+@pytest.mark.filterwarnings(
+    "ignore:overflow encountered in cast:RuntimeWarning"
+)  # what a diverged model is made of here
+def test_a_failed_evaluation_shows_its_reason_and_the_way_on(
+    vaeval: Vaeval, checkpoints: Path, submitted: Outcome, work_off: Callable[[], None], tmp_path: Path
+) -> None:
+    diverged = tmp_path / "diverged"
+    tensors = linear_gaussian_vae(np.full((64, 1), 1e100), np.zeros(64), 1.0, (8, 8, 1))
+    tensors.save(diverged)
+    vaeval("submit", diverged, "--data", "digits:test", *SMALL)
+    work_off()
+    states = {entry["checkpoint"]: entry for entry in vaeval("status", "--json").document["evaluations"]}
+    failed = next(entry for name, entry in states.items() if name.endswith("diverged"))
+    assert sorted(entry["state"] for entry in states.values()) == ["failed", "finished", "finished"]
+    assert "no finite number" in failed["error"]
+    assert "no finite number" in vaeval("status").err
+    shown = vaeval("show", failed["id"])
+    assert "no finite number" in shown.err
+    assert "submit the same checkpoint again" in shown.err
+    assert len(vaeval("leaderboard", "--json").document["rows"]) == 2
+
+
+# --- show -------------------------------------------------------------------------------------------------------------
+
+
+def test_show_has_every_score_with_its_error(vaeval: Vaeval, finished: Outcome) -> None:
+    document = vaeval("show", "1", "--json").document
+    scores = {score["metric"]: score for score in document["scores"]}
+    assert document["schema"] == "vaeval.show/1"
+    assert {"fid", "rfid", "mse", "cross_entropy", "psnr", "kl"} <= set(scores)
+    assert scores["mse"]["std_error"] > 0
+    assert scores["mse"]["num_images"] == 40
+    assert len(scores["kl"]["components"]) == 2
+    assert sum(scores["kl"]["components"]) == pytest.approx(scores["kl"]["value"])
+
+
+def test_show_for_people_has_scores_and_what_they_rest_on(vaeval: Vaeval, finished: Outcome) -> None:
+    out = vaeval("show", "1").out
+    assert "step-2" in out
+    assert "pixels-8x8" in out
+    assert "kind=linear" in out
+    assert "kl per latent dimension: 2 of 2 above 0.01" in out
+
+
+def test_show_draws_the_pictures(vaeval: Vaeval, finished: Outcome, tmp_path: Path) -> None:
+    document = vaeval("show", "1", "--pictures", tmp_path / "drawn", "--json").document
+    drawn = tmp_path / "drawn" / "evaluation-1.png"
+    assert document["pictures_file"] == str(drawn)
+    with Image.open(drawn) as picture:
+        assert picture.format == "PNG"
+        assert min(picture.size) > 100
+
+
+def test_an_evaluation_without_pictures_has_none_to_draw(vaeval: Vaeval, submitted: Outcome, tmp_path: Path) -> None:
+    outcome = vaeval("show", "1", "--pictures", tmp_path)
+    assert outcome.exit_code == 4
+    assert "evaluation 1 (queued)" in outcome.err
+
+
+def test_show_of_an_unknown_evaluation_is_not_found(vaeval: Vaeval, submitted: Outcome) -> None:
+    outcome = vaeval("show", "77")
+    assert outcome.exit_code == 4
+    assert "77" in outcome.err
+
+
+# --- sql --------------------------------------------------------------------------------------------------------------
+
+
+def test_sql_answers_the_question_of_the_manual(vaeval: Vaeval, finished: Outcome) -> None:
+    lines = vaeval("sql", "SELECT checkpoint, fid FROM leaderboard ORDER BY fid").out.splitlines()
+    assert lines[0].split() == ["checkpoint", "fid"]
+    assert len(lines) == 3
+
+
+def test_sql_reads_a_statement_from_stdin(vaeval: Vaeval, finished: Outcome) -> None:
+    assert vaeval("sql", "-", "--csv", stdin="SELECT 1 AS one, 'a,b' AS two").out == 'one,two\n1,"a,b"\n'
+
+
+def test_sql_as_json_hides_no_column(vaeval: Vaeval, finished: Outcome) -> None:
+    document = vaeval("sql", "SELECT 1 AS n, 2 AS n, NULL AS empty", "--json").document
+    assert document["schema"] == "vaeval.sql/1"
+    assert document["rows"] == [{"n": 1, "n_2": 2, "empty": None}]
+
+
+def test_sql_says_when_there_are_more_rows(vaeval: Vaeval, finished: Outcome) -> None:
+    outcome = vaeval("sql", "SELECT * FROM scores_long", "--limit", "3")
+    assert len(outcome.out.splitlines()) == 4
+    assert "more than 3 rows" in outcome.err
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM scores", "DROP VIEW leaderboard", "SELECT fidd FROM leaderboard"])
+def test_sql_that_the_database_refuses_is_a_usage_error(vaeval: Vaeval, finished: Outcome, statement: str) -> None:
+    outcome = vaeval("sql", statement)
+    assert outcome.exit_code == 2
+    assert statement in outcome.err
+    assert len(vaeval("leaderboard", "--json").document["rows"]) == 2
+
+
+# --- config, db -------------------------------------------------------------------------------------------------------
+
+
+def test_config_tells_where_each_value_comes_from(
+    vaeval: Vaeval, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = tmp_path / "broker_url"
+    secret.write_text("redis://me:S3CRET@broker:6379/0\n", encoding="utf-8")
+    monkeypatch.setenv("VAEVAL_BROKER_URL_FILE", str(secret))
+    outcome = vaeval("config", "--json")
+    settings = outcome.document["settings"]
+    assert settings["VAEVAL_HOME"]["source"] == "environment"
+    assert settings["VAEVAL_BROKER_URL"]["source"] == f"file {secret}"
+    assert settings["VAEVAL_BROKER_URL"]["value"] == "redis://me:***@broker:6379/0"
+    assert settings["VAEVAL_ARTIFACTS"]["source"] == "default"
+    assert "S3CRET" not in outcome.out + vaeval("config").out
+
+
+def test_a_wrong_setting_is_told(vaeval: Vaeval, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VAEVAL_LEASE_SECONDS", "soon")
+    outcome = vaeval("config")
+    assert outcome.exit_code == 2
+    assert "received:  soon" in outcome.err
+
+
+def test_db_upgrade_makes_the_database_once(vaeval: Vaeval, home: Path) -> None:
+    first, second = vaeval("db", "upgrade", "--json").document, vaeval("db", "upgrade", "--json").document
+    assert first["before"] is None
+    assert first["after"] == second["before"] == second["after"]
+    assert (home / "vaeval.db").is_file()
+
+
+def test_db_current_creates_nothing_and_its_check_fails_until_upgraded(vaeval: Vaeval, home: Path) -> None:
+    assert vaeval("db", "current").exit_code == 0
+    assert vaeval("db", "current", "--check").exit_code == 6
+    assert not (home / "vaeval.db").exists()
+    vaeval("db", "upgrade")
+    assert vaeval("db", "current", "--check").exit_code == 0
+    assert vaeval("db", "current", "--json").document["is_current"] is True

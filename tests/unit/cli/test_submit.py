@@ -1,0 +1,267 @@
+"""`vaeval submit`: what is registered, what is said, and that bad input registers nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.unit.cli.conftest import SMALL, Outcome
+
+Vaeval = Callable[..., Outcome]
+
+
+def picture_folder(folder: Path, *, size: int = 8, number: int = 70) -> Path:
+    folder.mkdir(parents=True)
+    pixels = np.random.default_rng(0).integers(0, 256, (number, size, size), dtype=np.uint8)
+    for i, values in enumerate(pixels):
+        Image.fromarray(values).save(folder / f"{i:03}.png")
+    return folder
+
+
+def evaluations(vaeval: Vaeval) -> list[dict[str, object]]:
+    return vaeval("status", "--json").document["evaluations"]  # type: ignore[no-any-return]
+
+
+@pytest.mark.usefixtures("no_broker")
+class TestWithBrokerDown:
+    def test_everything_is_registered_and_the_exit_code_is_5(self, vaeval: Vaeval, checkpoints: Path) -> None:
+        outcome = vaeval("submit", checkpoints, "--data", "digits:test", *SMALL)
+        assert outcome.exit_code == 5
+        assert "registered and nothing is lost" in outcome.err
+        assert "start the broker" in outcome.err
+        assert [entry["state"] for entry in evaluations(vaeval)] == ["queued", "queued"]
+
+    def test_the_table_of_what_is_registered_is_printed_all_the_same(self, vaeval: Vaeval, checkpoints: Path) -> None:
+        outcome = vaeval("submit", checkpoints, "--data", "digits:test", *SMALL)
+        lines = [line.split() for line in outcome.out.splitlines()]
+        assert lines[0] == ["ID", "CHECKPOINT", "SEED", "STATE"]
+        assert [line[0] for line in lines[1:]] == ["1", "2"]
+        assert [line[2:] for line in lines[1:]] == [["0", "queued", "new"]] * 2
+        assert lines[1][1].endswith("step-2")
+        assert lines[2][1].endswith("step-10")
+
+    def test_the_password_of_the_broker_is_never_shown(self, vaeval: Vaeval, checkpoints: Path) -> None:
+        outcome = vaeval("submit", checkpoints, "--data", "digits:test", *SMALL, "--debug")
+        assert "S3CRET" not in outcome.out + outcome.err
+        assert "redis://me:***@127.0.0.1:1/0" in outcome.err
+
+    def test_with_json_the_receipt_and_the_error_are_two_documents(self, submitted: Outcome) -> None:
+        decoder = json.JSONDecoder()
+        receipt, end = decoder.raw_decode(submitted.out)
+        error, _ = decoder.raw_decode(submitted.out[end:].lstrip())
+        assert receipt["schema"] == "vaeval.submit/1"
+        assert (receipt["created"], receipt["existing"]) == (2, 0)
+        assert [entry["id"] for entry in receipt["evaluations"]] == [1, 2]
+        assert error["schema"] == "vaeval.error/1"
+        assert error["exit_code"] == 5
+
+    def test_the_broker_is_not_asked_when_there_is_nothing_to_tell(
+        self, vaeval: Vaeval, checkpoints: Path, finished: Outcome
+    ) -> None:
+        outcome = vaeval("submit", checkpoints, "--data", "digits:test", *SMALL, "--json")
+        assert outcome.exit_code == 0
+        assert (outcome.document["created"], outcome.document["existing"]) == (0, 2)
+        assert [entry["state"] for entry in outcome.document["evaluations"]] == ["finished", "finished"]
+
+    def test_seeds_tags_and_priority_are_kept(self, vaeval: Vaeval, checkpoints: Path) -> None:
+        vaeval("submit", checkpoints / "step-2", "--data", "digits:test", *SMALL, "--seeds", "3,4", "--tag", "beta=4")
+        shown = [vaeval("show", number, "--json").document for number in (1, 2)]
+        assert [document["protocol_spec"]["seed"] for document in shown] == [3, 4]
+        assert shown[0]["tags"] == {"beta": "4"}
+
+    def test_waiting_for_finished_work_prints_the_leaderboard(
+        self, vaeval: Vaeval, checkpoints: Path, finished: Outcome
+    ) -> None:
+        outcome = vaeval("submit", checkpoints, "--data", "digits:test", *SMALL, "--wait")
+        assert outcome.exit_code == 0
+        assert "RANK" in outcome.out
+
+    def test_duplicates_are_named_and_evaluated_once(self, vaeval: Vaeval, checkpoints: Path, tmp_path: Path) -> None:
+        twin = tmp_path / "twin"
+        twin.mkdir()
+        source = checkpoints / "step-2" / "linear_gaussian.safetensors"
+        (twin / source.name).write_bytes(source.read_bytes())
+        outcome = vaeval("submit", checkpoints / "step-2", twin, "--data", "digits:test", *SMALL)
+        assert "has the same content as" in outcome.err
+        assert len(evaluations(vaeval)) == 1
+
+
+BAD_INPUT = [
+    pytest.param(["nowhere"], "digits:test", [], 4, ["nowhere"], id="missing checkpoint"),
+    pytest.param([__file__], "digits:test", [], 2, [Path(__file__).name], id="a file that is no model"),
+    pytest.param(["CHECKPOINTS"], "nowhere", [], 4, ["nowhere"], id="missing image folder"),
+    pytest.param(["CHECKPOINTS"], "digits:tset", [], 4, ["digits:tset", "digits:test"], id="unknown digits"),
+    pytest.param(["CHECKPOINTS"], "EMPTY", [], 2, ["EMPTY"], id="empty image folder"),
+    pytest.param(["CHECKPOINTS"], "LARGE", [], 2, ["16", "8", "--resize"], id="images of another size"),
+    pytest.param(["CHECKPOINTS"], "ONE", [], 2, ["1 image", "at least 2"], id="one image"),
+    pytest.param(["CHECKPOINTS"], "DAMAGED", [], 2, ["000.png", "--skip-unreadable"], id="damaged image"),
+    pytest.param(["CHECKPOINTS"], "digits:test", ["--samples", "1"], 2, ["samples=1", "at least 2"], id="one sample"),
+    pytest.param(["CHECKPOINTS"], "digits:test", ["--reference", "1"], 2, ["--reference", "1"], id="one reference"),
+    pytest.param(
+        ["CHECKPOINTS"],
+        "digits:test",
+        ["--samples", "0", "--reconstructions", "0"],
+        2,
+        ["samples=0, reconstructions=0"],
+        id="nothing asked",
+    ),
+    pytest.param(["CHECKPOINTS"], "digits:test", ["--extractor", "pixel"], 2, ["pixel", "pixels-8x8"], id="extractor"),
+    pytest.param(["CHECKPOINTS"], "digits:test", ["--protocol", "qick"], 4, ["qick", "quick"], id="protocol"),
+    pytest.param(["CHECKPOINTS"], "digits:test", ["--tag", "beta"], 2, ["--tag beta", "key=value"], id="tag"),
+    pytest.param(["CHECKPOINTS"], "digits:test", ["--seeds", "a"], 2, ["received:  a", "0,1,2"], id="seeds"),
+    pytest.param(
+        ["CHECKPOINTS"], "digits:test", ["--weights", "w.h5"], 2, ["--weights w.h5"], id="weights that are not wanted"
+    ),
+]
+
+
+@pytest.mark.parametrize(("checkpoint", "data", "options", "exit_code", "words"), BAD_INPUT)
+def test_bad_input_is_told_and_registers_nothing(
+    vaeval: Vaeval,
+    checkpoints: Path,
+    no_broker: None,
+    tmp_path: Path,
+    checkpoint: list[str],
+    data: str,
+    options: list[str],
+    exit_code: int,
+    words: list[str],
+) -> None:
+    paths = [str(checkpoints) if word == "CHECKPOINTS" else word for word in checkpoint]
+    if data in {"EMPTY", "LARGE", "ONE", "DAMAGED"}:
+        folder = picture_folder(
+            tmp_path / data, size=16 if data == "LARGE" else 8, number={"EMPTY": 0, "ONE": 1}.get(data, 70)
+        )
+        if data == "DAMAGED":
+            damaged = folder / "000.png"
+            damaged.write_bytes(damaged.read_bytes()[:60])
+        data = str(folder)
+    outcome = vaeval("submit", *paths, "--data", data, "--extractor", "pixels-8x8", *options)
+    assert outcome.exit_code == exit_code
+    assert outcome.out == ""
+    assert outcome.err.startswith("error: ")
+    assert "Traceback" not in outcome.err
+    for word in words:
+        assert word in outcome.err
+    assert evaluations(vaeval) == []
+
+
+@pytest.mark.parametrize(
+    ("checkpoint", "data", "exit_code"), [("nowhere", "digits:test", 4), (__file__, "digits:test", 2)]
+)
+def test_run_refuses_what_submit_refuses(
+    vaeval: Vaeval, home: Path, checkpoint: str, data: str, exit_code: int
+) -> None:
+    outcome = vaeval("run", checkpoint, "--data", data, *SMALL)
+    assert (outcome.exit_code, outcome.out) == (exit_code, "")
+    assert outcome.err.startswith("error: ")
+    assert evaluations(vaeval) == []
+    assert not (home / "broker").exists()
+
+
+def test_a_name_of_pictures_that_is_no_png_is_refused_before_the_work(
+    vaeval: Vaeval, checkpoints: Path, home: Path
+) -> None:
+    outcome = vaeval("run", checkpoints, "--data", "digits:test", *SMALL, "--pictures", "sheet.jpg")
+    assert outcome.exit_code == 2
+    assert "received:  sheet.jpg" in outcome.err
+    assert not home.exists()
+
+
+def test_all_unusable_checkpoints_are_told_at_once(
+    vaeval: Vaeval, checkpoints: Path, no_broker: None, tmp_path: Path
+) -> None:
+    bad = [tmp_path / name for name in ("a.keras", "b.keras")]
+    for path in bad:
+        path.write_text("no model", encoding="utf-8")
+    outcome = vaeval("submit", checkpoints / "step-2", *bad, "--data", "digits:test", *SMALL)
+    assert outcome.exit_code == 2
+    assert "2 of 3 checkpoints cannot be evaluated" in outcome.err
+    assert all(str(path) in outcome.err for path in bad)
+    assert evaluations(vaeval) == []
+
+
+def test_unreadable_images_can_be_left_out_and_are_named(
+    vaeval: Vaeval, checkpoints: Path, no_broker: None, tmp_path: Path
+) -> None:
+    folder = picture_folder(tmp_path / "photos")
+    (folder / "007.png").write_bytes(b"no picture")
+    outcome = vaeval("submit", checkpoints / "step-2", "--data", folder, *SMALL, "--skip-unreadable")
+    assert "1 image file cannot be read and is left out: 007.png." in outcome.err
+    assert len(evaluations(vaeval)) == 1
+
+
+def test_images_of_another_size_are_taken_with_resize(
+    vaeval: Vaeval, checkpoints: Path, no_broker: None, tmp_path: Path
+) -> None:
+    folder = picture_folder(tmp_path / "photos", size=16)
+    vaeval("submit", checkpoints / "step-2", "--data", folder, *SMALL, "--resize")
+    assert vaeval("show", 1, "--json").document["protocol_spec"]["image_fit"] == "crop-bicubic"
+
+
+def test_a_set_smaller_than_the_protocol_is_used_whole_and_it_is_said(
+    vaeval: Vaeval, checkpoints: Path, no_broker: None, tmp_path: Path
+) -> None:
+    folder = picture_folder(tmp_path / "photos", number=70)
+    outcome = vaeval(
+        "submit", checkpoints / "step-2", "--data", folder, "--protocol", "quick", "--extractor", "pixels-8x8"
+    )
+    assert "The data set has 70 images, the protocol quick asks for 500" in outcome.err
+
+
+def test_waiting_gives_up_after_its_time(
+    vaeval: Vaeval, checkpoints: Path, submitted: Outcome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # All is registered already, so no broker is needed; nobody works, so nothing ends.
+    outcome = vaeval("submit", checkpoints, "--data", "digits:test", *SMALL, "--wait", "--timeout", "0")
+    assert outcome.exit_code == 7
+    assert "the work goes on" in outcome.err
+    assert "vaeval status 1 2 --watch" in outcome.err
+
+
+def test_a_database_of_another_schema_is_refused_with_the_way_out(
+    vaeval: Vaeval, checkpoints: Path, submitted: Outcome, home: Path
+) -> None:
+    import sqlite3
+
+    connection = sqlite3.connect(home / "vaeval.db")
+    connection.execute("UPDATE alembic_version SET version_num = 'from-the-future'")
+    connection.commit()
+    connection.close()
+    outcome = vaeval("submit", checkpoints, "--data", "digits:test", *SMALL)
+    assert outcome.exit_code == 6
+    assert "from-the-future" in outcome.err
+    assert "next:" in outcome.err
+
+
+def test_a_database_that_does_not_answer_is_exit_code_5(
+    vaeval: Vaeval, checkpoints: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VAEVAL_DATABASE_URL", "postgresql://me:S3CRET@127.0.0.1:1/vaeval")
+    outcome = vaeval("submit", checkpoints, "--data", "digits:test", *SMALL)
+    assert outcome.exit_code == 5
+    assert "S3CRET" not in outcome.err
+    assert "127.0.0.1:1" in outcome.err
+
+
+@pytest.mark.parametrize("command", [("worker",), ("scheduler",), ("run", "x", "--data", "y")])
+def test_a_broker_of_a_kind_we_do_not_know_is_refused(
+    vaeval: Vaeval, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("VAEVAL_BROKER_URL", "amqp://rabbit:S3CRET@host")
+    outcome = vaeval(*command)
+    assert outcome.exit_code == 2
+    assert "S3CRET" not in outcome.err
+    assert "redis://" in outcome.err
+
+
+def test_a_run_with_the_broker_down_loses_nothing(vaeval: Vaeval, checkpoints: Path, no_broker: None) -> None:
+    outcome = vaeval("run", checkpoints, "--data", "digits:test", *SMALL)
+    assert outcome.exit_code == 5
+    assert "nothing is lost" in outcome.err
+    assert len(evaluations(vaeval)) == 2
