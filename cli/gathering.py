@@ -40,6 +40,7 @@ class Wish:
     skip_unreadable: bool = False
     tags: Sequence[str] = field(default_factory=tuple)
     priority: int = 0
+    shard_size: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,9 +86,19 @@ def gather(wish: Wish, settings: Settings, *, on_images_surveyed: Callable[[int,
     extractor = resolve_extractor(request.extractor, weights=wish.weights, weights_folder=settings.home / "weights")
 
     from scheduler.submission import forward_passes, prepare, without_duplicates
+    from vaeval_core.shard_plan import DEFAULT_SHARD_SIZE
 
     _, notes = without_duplicates(descriptions)
-    requests = prepare(descriptions, images, request, extractor, seeds=seeds, tags=tags, priority=wish.priority)
+    requests = prepare(
+        descriptions,
+        images,
+        request,
+        extractor,
+        seeds=seeds,
+        tags=tags,
+        priority=wish.priority,
+        shard_size=wish.shard_size or DEFAULT_SHARD_SIZE,
+    )
     return Gathered(
         request=request,
         images=images,

@@ -26,6 +26,7 @@ def run(
     skip_unreadable: options.SkipUnreadable = False,
     tag: options.Tags = None,
     priority: options.Priority = 0,
+    shard_size: options.ShardSize = None,
     devices: options.Devices = "auto",
     workers: options.Workers = None,
     threads: options.Threads = None,
@@ -73,6 +74,7 @@ def run(
         skip_unreadable=skip_unreadable,
         tags=tag or (),
         priority=priority,
+        shard_size=shard_size,
     )
     if pictures is not None:
         require_png(pictures)

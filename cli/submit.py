@@ -32,6 +32,7 @@ def submit(
     skip_unreadable: options.SkipUnreadable = False,
     tag: options.Tags = None,
     priority: options.Priority = 0,
+    shard_size: options.ShardSize = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until these evaluations are over.")] = False,
     timeout: Annotated[
         float | None,
@@ -76,6 +77,7 @@ def submit(
         skip_unreadable=skip_unreadable,
         tags=tag or (),
         priority=priority,
+        shard_size=shard_size,
     )
     settings = Settings.from_environment()
     with open_application(settings) as application:

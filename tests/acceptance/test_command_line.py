@@ -207,9 +207,14 @@ def test_a_pipe_that_closes_is_no_error(finished: Finished) -> None:
     assert piped.stdout == '{\n  "schema": "vaeva'
 
 
-def test_inline_one_worker_and_two_give_the_same_scores(tmp_path: Path, checkpoints: Path) -> None:
+def test_workers_and_shard_sizes_change_no_score(tmp_path: Path, checkpoints: Path) -> None:
     rows = []
-    for name, options in (("inline", ["--inline"]), ("one", ["--workers", "1"]), ("two", ["--workers", "2"])):
+    ways = {
+        "inline": ["--inline", "--shard-size", "32"],
+        "one": ["--workers", "1", "--shard-size", "100"],
+        "two": ["--workers", "2"],
+    }
+    for name, options in ways.items():
         installation = Installation(tmp_path / name, {})
         document = installation.document(
             "run", checkpoints, "--data", "digits:test", *SMALL, *options, "--threads", "1"
