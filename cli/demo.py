@@ -38,7 +38,7 @@ PROTOCOL_TEXT = """\
 samples: {images}
 reconstructions: {images}
 reference: {images}
-extractor: inception-v3-random
+extractor: {extractor}
 """
 
 
@@ -57,7 +57,8 @@ def demo(
     """Train a small VAE, evaluate it at five moments of training, rank the five and draw them.
 
     Needs nothing but this program: the images are the handwritten digits that scikit-learn bundles, the database is a file
-    and the broker is started and stopped. Run it again and it finds everything done.
+    and the broker is started and stopped. Run it again and it finds everything done. Where the weights that published FID
+    is defined on are here, or a server has them, it uses them; else weights that are made from a seed.
 
     \b
     Example:
@@ -76,7 +77,8 @@ def demo(
     with open_application(settings) as application:
         checkpoints = train(home, retrain=retrain)
         protocol_path = home / "demo.yaml"
-        protocol_path.write_text(PROTOCOL_TEXT.format(path=protocol_path, images=images), encoding="utf-8")
+        text = PROTOCOL_TEXT.format(path=protocol_path, images=images, extractor=choose_extractor(settings.home))
+        protocol_path.write_text(text, encoding="utf-8")
         wish = Wish(checkpoints=[str(path) for path in checkpoints], data="digits:test", protocol=str(protocol_path))
         gathered = gather(wish, settings)
         try:
@@ -92,6 +94,28 @@ def demo(
         _say_what_next(home, records)
         if failures(records):
             raise typer.Exit(ExitCode.SOME_FAILED)
+
+
+def choose_extractor(home: Path) -> str:
+    """`inception-v3-fid` if its weights are on this machine or can be had soon; says so if they are not.
+
+    Args:
+        home: Home folder of the demo, where the weights are brought. Those in the user's own are taken from there.
+    """
+    from cli.download_progress import download_display
+    from scheduler.settings import Settings
+    from vaeval_core.errors import InvalidInput
+    from vaeval_core.features.canonical_choice import canonical_or_random
+
+    try:
+        own_weights = Settings.from_environment().home / "weights"
+    except InvalidInput:
+        own_weights = None  # the demo works whatever the environment says
+    with download_display("fetching the weights of inception-v3-fid") as show:
+        choice = canonical_or_random(home / "weights", own_weights, show)
+    if choice.reason is not None:
+        rendering.note(choice.reason)
+    return choice.extractor
 
 
 def train(home: Path, *, retrain: bool = False) -> tuple[Path, ...]:

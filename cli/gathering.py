@@ -83,7 +83,13 @@ def gather(wish: Wish, settings: Settings, *, on_images_surveyed: Callable[[int,
         cache_folder=settings.home / "datasets",
         on_progress=on_images_surveyed,
     )
-    extractor = resolve_extractor(request.extractor, weights=wish.weights, weights_folder=settings.home / "weights")
+    extractor = resolve_extractor(
+        request.extractor,
+        weights=wish.weights,
+        weights_folder=settings.home / "weights",
+        resize=request.extractor_resize,
+        precision=request.extractor_precision,
+    )
 
     from scheduler.submission import forward_passes, prepare, without_duplicates
     from vaeval_core.shard_plan import DEFAULT_SHARD_SIZE

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cli.finding import Check, Verdict
+from vaeval_core.errors import VaevalError
 
 if TYPE_CHECKING:
     from scheduler.settings import Settings
@@ -184,24 +185,21 @@ def start_tensorflow_probe() -> subprocess.Popen[str]:
 
 def check_weights(weights_folder: Path) -> Check:
     """Where the weights of the feature networks are."""
-    from vaeval_core.features.catalogue import EXTRACTOR_NAMES
-    from vaeval_core.features.keras_weights_file import PUBLISHED
-    from vaeval_core.features.verified_weights import WeightsFolder
+    from vaeval_core.features.weights_catalogue import list_weights
 
-    without_file = ", ".join(name for name in EXTRACTOR_NAMES if name != "inception-v3-keras")
-    keras_cache = Path("~/.keras/models").expanduser()
-    if WeightsFolder(weights_folder).labelled(PUBLISHED.name) is not None:
-        keras = f"is in {weights_folder}"
-    elif (keras_cache / PUBLISHED.name).is_file():
-        keras = f"is taken from {keras_cache}"
-    else:
-        keras = (
-            f"is neither in {weights_folder} nor in {keras_cache}: downloaded when first used, or given by --weights"
-        )
+    try:
+        entries = list_weights(weights_folder)
+    except VaevalError as error:
+        return Check.failed("weights", error)
+    found = {entry.name for entry in entries if entry.status == "verified"}
+    absent = [entry.name for entry in entries if entry.status == "absent"]
+    parts = [f"{name} is in {weights_folder}" for name in sorted(found)]
+    parts += [f"{name} is not in {weights_folder}: fetched when first used" for name in absent]
     return Check(
         name="weights",
         verdict="ok",
-        finding=f"{without_file} need no file. The file of inception-v3-keras {keras}.",
+        finding=". ".join(parts) + ". Other extractors need no file.",
+        next_step=f"vaeval weights fetch {absent[0]}" if absent else None,
     )
 
 

@@ -32,6 +32,7 @@ from cli.show import show
 from cli.sql import sql
 from cli.status import status
 from cli.submit import submit
+from cli.weights import fetch, import_, list_, verify
 from cli.worker import worker
 from vaeval_core.errors import InvalidInput, StorageFailed, VaevalError
 
@@ -162,6 +163,17 @@ for _command in (run, submit, status, leaderboard, show, sql, worker, scheduler)
     app.command()(_command)
 app.command(short_help="Check this installation.")(doctor)
 app.command()(config)
+
+_weights = typer.Typer(
+    help="Weights of feature networks: list, fetch, import, verify.",
+    callback=_print_help_without_command,
+    invoke_without_command=True,
+)
+_weights.command("list")(list_)
+_weights.command("fetch")(fetch)
+_weights.command("import")(import_)
+_weights.command("verify")(verify)
+app.add_typer(_weights, name="weights")
 
 _db = typer.Typer(
     help="Schema of the database: upgrade, current.", callback=_print_help_without_command, invoke_without_command=True

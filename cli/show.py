@@ -101,7 +101,8 @@ def _print_facts(record: EvaluationRecord) -> None:
         "protocol": f"{record.protocol_name} · fingerprint {record.fingerprint[:12]}",
         "images": f"{protocol.num_samples:,} samples, {protocol.num_reconstructions:,} reconstructions,"
         f" {protocol.num_reference:,} for reference; seed {protocol.seed}",
-        "features": f"{extractor.name} (version {extractor.version}, {extractor.dimension} numbers, resize {extractor.resize})",
+        "features": f"{extractor.name} (version {extractor.version}, {extractor.dimension} numbers,"
+        f" resize {extractor.resize}, {extractor.precision})",
         "submitted": f"{record.submitted_at:%Y-%m-%d %H:%M:%S} UTC",
         "took": _took(record),
     }

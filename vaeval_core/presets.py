@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vaeval_core.errors import InvalidInput, NotFound, TooFewImages
-from vaeval_core.protocol import ExtractorSpec, ImageFit, Protocol
+from vaeval_core.protocol import ExtractorSpec, ImageFit, Precision, Protocol
 from vaeval_core.types import ImageShape
 
 DEFAULT_EXTRACTOR = "inception-v3-random"
@@ -28,6 +28,8 @@ class ProtocolRequest(BaseModel):
         reference: Real images to compare against; fewer if the data set has fewer.
         seed: Seed of all noise.
         extractor: Name of the feature extractor.
+        extractor_resize: How its images reach its input size; None for its own way, which published numbers need.
+        extractor_precision: Arithmetic of its network.
         resize: Fit images of other sizes by centre crop and bicubic resampling.
     """
 
@@ -39,6 +41,8 @@ class ProtocolRequest(BaseModel):
     reference: int = Field(default=10_000, ge=2)
     seed: int = Field(default=0, ge=0, lt=2**63)
     extractor: str = DEFAULT_EXTRACTOR
+    extractor_resize: str | None = None
+    extractor_precision: Precision = "float32"
     resize: bool = False
 
     def resolve(

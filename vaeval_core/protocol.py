@@ -22,6 +22,9 @@ StreamName = Literal["samples", "reconstructions"]
 ImageFit = Literal["exact", "crop-bicubic"]
 """How stored images become model inputs: only the right size is taken; or centre crop and antialiased bicubic."""
 
+Precision = Literal["float32", "bfloat16"]
+"""Arithmetic of a feature network: float32 is what published numbers are computed in; bfloat16 is quicker and shifts FID."""
+
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -43,7 +46,7 @@ class ExtractorSpec(_Frozen):
     version: int
     weights_digest: Sha256
     resize: str
-    precision: Literal["float32"] = "float32"
+    precision: Precision = "float32"
     dimension: int = Field(ge=1)
 
 

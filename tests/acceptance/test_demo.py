@@ -18,11 +18,17 @@ PROGRAM = Path(sys.executable).with_name("vaeval")
 
 
 def demo(folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run it with a shell that would lead elsewhere, which it must not follow."""
+    """Run it with a shell that would lead elsewhere, which it must not follow, and without a network or a cache."""
     return subprocess.run(
         [PROGRAM, "demo", "--images", "32", "--json"],
         cwd=folder,
-        env=os.environ | {"VAEVAL_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"},
+        env=os.environ
+        | {
+            "VAEVAL_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
+            "HOME": str(folder.with_name(f"{folder.name}-user")),
+            "http_proxy": "http://127.0.0.1:9",
+            "https_proxy": "http://127.0.0.1:9",
+        },
         capture_output=True,
         text=True,
         timeout=280,
@@ -54,6 +60,13 @@ def test_training_makes_the_scores_better(first: subprocess.CompletedProcess[str
     assert rows[0]["fid"] > 4 * rows[-1]["fid"]
     assert rows[0]["rfid"] > 4 * rows[-1]["rfid"]
     assert [row["mse"] for row in rows] == sorted((row["mse"] for row in rows), reverse=True)
+
+
+def test_without_a_network_it_says_what_it_uses_instead(first: subprocess.CompletedProcess[str]) -> None:
+    said = [line for line in first.stderr.splitlines() if "inception-v3-random" in line]
+    assert len(said) == 1
+    assert "vaeval weights fetch inception-v3-fid" in said[0]
+    assert {row["extractor"] for row in rows_of(first)} == {"inception-v3-random"}
 
 
 def test_the_pictures_are_a_png_in_the_folder_of_the_demo(

@@ -148,7 +148,7 @@ def test_the_network_has_94_convolutions_with_bias_and_no_normalisation(random_n
     import keras
 
     convolutions = [layer for layer in random_network.layers if isinstance(layer, keras.layers.Conv2D)]
-    assert [layer.name for layer in convolutions].count("mixed_9.tower.mixed.conv_1") == 1
+    assert [layer.name for layer in convolutions].count("mixed_9-tower-mixed-conv_1") == 1
     assert len(convolutions) == 94
     assert all(layer.use_bias for layer in convolutions)
     assert not any(isinstance(layer, keras.layers.BatchNormalization) for layer in random_network.layers)

@@ -55,12 +55,12 @@ def scale_to_graph_range(pixels: Any) -> Any:
 
 
 def layer_name(scope: str) -> str:
-    """Name of the Keras layer of a graph scope: Keras allows no slash.
+    """Name of the Keras layer of a graph scope: Keras allows no slash, and PyTorch below it no full stop.
 
     >>> layer_name("mixed_6/tower/conv")
-    'mixed_6.tower.conv'
+    'mixed_6-tower-conv'
     """
-    return scope.replace("/", ".")
+    return scope.replace("/", "-")
 
 
 def build_network(weights: Mapping[str, ConvolutionWeights]) -> Any:

@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vaeval_core.errors import WeightsUnavailable
+from vaeval_core.features import keras_weights_file
 from vaeval_core.features.inception_v3_architecture import INPUT_SIZE
-from vaeval_core.features.keras_weights_file import PUBLISHED, check_keras_weights
+from vaeval_core.features.keras_weights_file import check_keras_weights
 from vaeval_core.features.published_weights import find_published, import_weights
+from vaeval_core.features.resumable_download import OnProgress, ignore_progress
 from vaeval_core.features.verified_weights import WeightsFolder
 from vaeval_core.protocol import ExtractorSpec
 
@@ -26,27 +28,38 @@ if TYPE_CHECKING:
     from vaeval_core.features.network_extractor import NetworkExtractor
 
 
-def find_keras_weights(weights: Path | None, weights_folder: Path) -> str:
+def find_keras_weights(
+    weights: Path | None,
+    weights_folder: Path,
+    *,
+    allow_unverified: bool = False,
+    on_progress: OnProgress = ignore_progress,
+) -> str:
     """See to it that the weights are in the folder: the user's file, or the published one from disk or network.
 
     Args:
         weights: A file in the published format; None for the published file.
         weights_folder: Made if missing.
+        allow_unverified: Take a file of the user's that is not the published one. One that was taken before needs no
+            second permission.
+        on_progress: Told how far a download is.
 
     Returns:
         sha256 of the file.
 
     Raises:
         NotFound: `weights` does not exist.
-        InvalidInput: `weights` is no such file.
+        InvalidInput: `weights` is no such file, or nobody vouches for it.
         WeightsUnavailable: There is no published file on this machine and no way to it.
     """
     if weights is None:
         keras_cache = Path("~/.keras/models").expanduser()
-        return find_published(PUBLISHED, weights_folder, other_folders=(keras_cache,))
+        return find_published(
+            keras_weights_file.PUBLISHED, weights_folder, other_folders=(keras_cache,), on_progress=on_progress
+        )
     if weights.exists():
         check_keras_weights(weights)
-    return import_weights(weights, weights_folder, PUBLISHED)
+    return import_weights(weights, weights_folder, keras_weights_file.PUBLISHED, allow_unverified=allow_unverified)
 
 
 def load_keras_inception(spec: ExtractorSpec, weights_folder: Path) -> NetworkExtractor:

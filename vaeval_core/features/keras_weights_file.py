@@ -15,13 +15,14 @@ import h5py
 
 from vaeval_core.errors import InvalidInput
 from vaeval_core.features.inception_v3_architecture import kernel_shapes
-from vaeval_core.features.published_weights import PublishedFile
+from vaeval_core.features.published_file import PublishedFile
 
 PUBLISHED = PublishedFile(
     name="inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",
     url="https://storage.googleapis.com/tensorflow/keras-applications/inception_v3/"
     "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",
-    md5="bcbd6486424b2319ff4ef7d526e38f63",
+    algorithm="md5",
+    digest="bcbd6486424b2319ff4ef7d526e38f63",
 )
 """The ImageNet weights that `keras.applications.InceptionV3(include_top=False)` downloads."""
 

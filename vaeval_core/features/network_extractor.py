@@ -2,7 +2,10 @@
 
 What differs between extractors is given: the network, the kind of resizing, the scaling of pixel values. What must not
 differ between two calls is held here: the batch always has one size, so the device runs one program and a feature does
-not depend on how many neighbours it had; and arithmetic is float32 proper, never TensorFloat-32.
+not depend on how many neighbours it had; and arithmetic is what the spec says: float32 proper, never TensorFloat-32, or
+bfloat16 from the first convolution to the last, with resizing, scaling and the final mean in float32.
+
+Nothing here is TensorFlow's alone: KERAS_BACKEND=jax or torch runs the same extractor.
 """
 
 from __future__ import annotations
@@ -13,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from vaeval_core.features.accepted_images import check_images
-from vaeval_core.features.resize import resize_matrix
-from vaeval_core.protocol import ExtractorSpec
+from vaeval_core.features.resize import OVERSHOOTS, resize_matrix
+from vaeval_core.protocol import ExtractorSpec, Precision
 from vaeval_core.shard_plan import NETWORK_BATCH
 from vaeval_core.types import Float32, Uint8
 
@@ -23,8 +26,8 @@ class NetworkExtractor:
     """A `FeatureExtractor` that runs a Keras network. Not thread-safe.
 
     Args:
-        spec: What identifies the features; its `resize` names the kind.
-        network: `keras.Model`, (n, side, side, 3) float32 → (n, spec.dimension) float32.
+        spec: What identifies the features; its `resize` and `precision` are obeyed here.
+        network: `keras.Model`, (n, side, side, 3) float32 → (n, spec.dimension) float32, built in float32.
         scale_pixels: Values 0 … 255 to what the network expects, in operations that Keras tensors have.
         batch: Images per network call. Another size may change the last bits of a feature.
     """
@@ -39,7 +42,7 @@ class NetworkExtractor:
     ) -> None:
         _require_full_float32()
         self._spec = spec
-        self._network = network
+        self._network = network if spec.precision == "float32" else _in_precision(network, spec.precision)
         self._scale_pixels = scale_pixels
         self._batch = batch
         self._compiled: dict[tuple[int, ...], Any] = {}
@@ -48,6 +51,16 @@ class NetworkExtractor:
     def spec(self) -> ExtractorSpec:
         """What identifies these features in a protocol."""
         return self._spec
+
+    @property
+    def dimension(self) -> int:
+        """Length of a feature vector."""
+        return self._spec.dimension
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the weights."""
+        return self._spec.weights_digest
 
     def extract(self, images: Uint8) -> Float32:
         """Features of images.
@@ -86,20 +99,61 @@ class NetworkExtractor:
         planes = keras.ops.transpose(keras.ops.cast(inputs, "float32"), (0, 3, 1, 2))
         planes = keras.ops.matmul(resize_matrix(self._spec.resize, height, side), planes)
         planes = keras.ops.matmul(planes, np.ascontiguousarray(resize_matrix(self._spec.resize, width, side).T))
+        if self._spec.resize in OVERSHOOTS:
+            planes = keras.ops.clip(planes, 0.0, 255.0)
         pixels = keras.ops.transpose(planes, (0, 2, 3, 1))
         if shape[-1] == 1:
             pixels = keras.ops.repeat(pixels, 3, axis=-1)
-        model = keras.Model(inputs, self._network(self._scale_pixels(pixels), training=False))
+        features = self._network(self._scale_pixels(pixels), training=False)
+        model = keras.Model(inputs, keras.ops.cast(features, "float32"))
         # TensorFlow's own CPU kernels ran this twice as fast as XLA did; the other backends need their compiler.
         model.compile(jit_compile=False if keras.backend.backend() == "tensorflow" else "auto")
         return model
 
 
-def _require_full_float32() -> None:
-    """Tell TensorFlow not to round to TensorFloat-32 on a GPU, which it does unasked: ten bits, other features."""
+def _in_precision(network: Any, precision: Precision) -> Any:
+    """The network once more, its layers that work place by place in another precision; a mean over places stays float32.
+
+    Weights are stored in that precision, so that no call has to convert them. Normalisations stay float32: a variance
+    of eight bits would scale whole channels wrongly.
+    """
     import keras
 
-    if keras.backend.backend() == "tensorflow":
+    place_by_place = (
+        keras.layers.Activation,
+        keras.layers.AveragePooling2D,
+        keras.layers.Concatenate,
+        keras.layers.Conv2D,
+        keras.layers.MaxPooling2D,
+    )
+
+    def converted(layer: Any) -> Any:
+        settings = layer.get_config()
+        if isinstance(layer, place_by_place):
+            settings["dtype"] = precision
+        return type(layer).from_config(settings)
+
+    copy = keras.models.clone_model(network, clone_function=converted)
+    copy.set_weights(network.get_weights())
+    copy.trainable = False
+    return copy
+
+
+def _require_full_float32() -> None:
+    """Tell the backend not to round float32 to TensorFloat-32 on a GPU, which it does unasked: ten bits, other features."""
+    import keras
+
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
         import tensorflow as tf
 
         tf.config.experimental.enable_tensor_float_32_execution(False)
+    elif backend == "jax":
+        import jax
+
+        jax.config.update("jax_default_matmul_precision", "highest")
+    elif backend == "torch":
+        import torch
+
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = False

@@ -40,6 +40,16 @@ class PixelExtractor:
         """What identifies these features in a protocol."""
         return self._spec
 
+    @property
+    def dimension(self) -> int:
+        """Length of a feature vector."""
+        return self._spec.dimension
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the weights, or of the recipe of features without weights."""
+        return self._spec.weights_digest
+
     def extract(self, images: Uint8) -> Float32:
         """Features of images.
 

@@ -1,93 +1,77 @@
 """Getting weights into the weights folder: a file the user brings, or one that somebody publishes.
 
 Offline first: a published file is looked for in the weights folder, then where other programs keep it, and only then
-downloaded. What arrives is compared with the digest its publisher gives before it can be used. Keras gives an md5 and
-nothing stronger; it guards the transport, while protocols hold the sha256.
+downloaded. What arrives is compared with the digest its publisher gives before it can be used. A file of another digest
+is taken only if the user says so, once; from then on its own sha256 identifies it, in every protocol.
 """
 
 from __future__ import annotations
 
 import http.client
 import urllib.error
-import urllib.request
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from vaeval_core.errors import InvalidInput, NotFound, WeightsUnavailable
+from vaeval_core.features.published_file import PublishedFile
+from vaeval_core.features.resumable_download import OnProgress, download, ignore_progress
 from vaeval_core.features.verified_weights import Digests, WeightsFolder, digests_of
 
-SILENCE_SECONDS = 20.0
-"""A server that sends nothing for so long is given up."""
 
-
-@dataclass(frozen=True)
-class PublishedFile:
-    """A weights file that somebody publishes.
-
-    Attributes:
-        name: File name.
-        url: Where it is had; http or https.
-        md5: Hex digest that its publisher gives.
-    """
-
-    name: str
-    url: str
-    md5: str
-
-
-def import_weights(path: Path, folder: Path, published: PublishedFile) -> str:
+def import_weights(path: Path, folder: Path, published: PublishedFile, *, allow_unverified: bool = False) -> str:
     """Copy a file that the user brings into the weights folder.
 
-    Its digest need not be known. If it is the published file, that is noted, and `find_published` finds it from now on.
-    Where nothing would change nothing is written, so the folder may be read-only then.
+    If it is the published file, that is noted, and `find_published` finds it from now on. Where nothing would change
+    nothing is written, so the folder may be read-only then.
 
     Args:
         path: The file. What is in it is for the caller to check.
         folder: Weights folder, made if missing.
         published: The file that is expected here as a rule.
+        allow_unverified: Take any other file, too. One that was taken before needs no second permission.
 
     Returns:
         sha256 of the file.
 
     Raises:
         NotFound: There is no such file.
-        InvalidInput: It cannot be read.
+        InvalidInput: It cannot be read, or is not the published one and nobody allowed that.
         StorageFailed: The folder cannot be read or written.
     """
-    if not path.exists():
-        raise NotFound(
-            "There is no such weights file.",
-            received=str(path),
-            expected=f"the path of {published.name} or of a file like it",
-        )
+    require_file(path, published.name)
     store = WeightsFolder(folder)
     try:
         digests = digests_of(path)
-        is_published = digests.md5 == published.md5
+        is_published = published.is_in(path)
         is_known = store.holds(digests.sha256)
+        if not (is_published or is_known or allow_unverified):
+            raise unverified(path, digests.sha256, [published])
         if not is_known or (is_published and store.labelled(published.name) is None):
             with store.writing():
                 if not is_known:
                     with path.open("rb") as source:
                         store.add(source, lambda arrived: _same_as(digests, arrived, path))
                 if is_published:
-                    store.label(published.name, digests.sha256)
+                    store.label(published.name, store.path_of(digests.sha256))
     except OSError as error:
-        raise InvalidInput(
-            "The weights file cannot be read.",
-            received=f"{path} ({error.strerror or error})",
-            expected="a file that this user may read",
-        ) from error
+        raise unreadable(path, error) from error
     return digests.sha256
 
 
-def find_published(published: PublishedFile, folder: Path, *, other_folders: tuple[Path, ...] = ()) -> str:
+def find_published(
+    published: PublishedFile,
+    folder: Path,
+    *,
+    other_folders: tuple[Path, ...] = (),
+    on_progress: OnProgress = ignore_progress,
+) -> str:
     """See to it that a published file is in the weights folder, and say which it is.
 
     Args:
         published: Which file.
         folder: Weights folder, made if missing.
         other_folders: Where other programs keep the file under its own name.
+        on_progress: Told how far a download is.
 
     Returns:
         sha256 of the file.
@@ -105,45 +89,120 @@ def find_published(published: PublishedFile, folder: Path, *, other_folders: tup
         known = store.labelled(published.name)
         if known is not None:
             return known
-        found = _find_elsewhere(published, other_folders)
+        found = find_on_disk(published, (folder, *other_folders))
         if found is not None:
             with found.open("rb") as source:
-                digests = store.add(source)
+                sha256 = store.add(source).sha256
         else:
-            digests = _download(published, store)
-        store.label(published.name, digests.sha256)
-    return digests.sha256
+            partial = download_published(published, store, on_progress)
+            sha256 = digests_of(partial).sha256
+            store.keep(partial, sha256)
+        store.label(published.name, store.path_of(sha256))
+    return sha256
 
 
-def _find_elsewhere(published: PublishedFile, folders: tuple[Path, ...]) -> Path | None:
+def find_on_disk(published: PublishedFile, folders: Iterable[Path]) -> Path | None:
+    """The published file under its own name in one of the folders; None if it is in none."""
     for path in (folder / published.name for folder in folders):
         try:
-            if path.is_file() and digests_of(path).md5 == published.md5:
+            if published.is_in(path):
                 return path
         except OSError:
             continue  # Another program's folder: what cannot be read there is as good as absent.
     return None
 
 
-def _download(published: PublishedFile, store: WeightsFolder) -> Digests:
-    def check(arrived: Digests) -> None:
-        if arrived.md5 != published.md5:
-            raise _unavailable(
-                published,
-                f"{published.url}: {arrived.size:,} bytes with md5 {arrived.md5}, truncated or altered",
-            )
+def download_published(
+    published: PublishedFile, store: WeightsFolder, on_progress: OnProgress = ignore_progress
+) -> Path:
+    """Fetch a published file, whole and compared with its digest. Only inside `store.writing`.
 
+    Returns:
+        The finished partial file, for the caller to keep or to convert and discard.
+
+    Raises:
+        WeightsUnavailable: No way there, or what came is not the file. A part that came is kept if it can be gone on
+            from, and removed if not.
+        StorageFailed: The folder cannot be read or written.
+    """
     if not published.url.startswith(("http://", "https://")):
-        raise _unavailable(published, f"{published.url}: not an http or https URL")
+        raise _no_download(published, "not an http or https URL")
+    partial = store.partial_path_of(published.name)
     try:
-        # The scheme is checked above.
-        with urllib.request.urlopen(published.url, timeout=SILENCE_SECONDS) as response:  # noqa: S310
-            return store.add(response, check)
+        # A process may have been killed after its last byte came.
+        if published.is_in(partial):
+            return partial
+        if download(published.url, store, published.name, on_progress) and not published.is_in(partial):
+            # Its first part came on another day, and may be of another file.
+            store.discard(partial)
+            download(published.url, store, published.name, on_progress)
     except (OSError, http.client.HTTPException) as error:
         # No name resolution, refused, HTTP status, silence, broken off. The folder's errors are StorageFailed.
         if isinstance(error, urllib.error.HTTPError):
-            error.close()  # It is the response, too, and holds the connection open.
-        raise _unavailable(published, f"{published.url}: {error or type(error).__name__}") from error
+            error.close()
+        raise _no_download(published, str(error) or type(error).__name__) from error
+    if not published.is_in(partial):
+        arrived = digests_of(partial)
+        store.discard(partial)
+        found = f"{arrived.size:,} bytes with sha256 {arrived.sha256}"
+        if published.algorithm == "md5":
+            found = f"{arrived.size:,} bytes with md5 {arrived.md5}"
+        raise _no_download(published, f"{found}, truncated or altered")
+    return partial
+
+
+def require_file(path: Path, usual_name: str) -> None:
+    """Refuse a path that does not exist.
+
+    Raises:
+        NotFound: It does not.
+    """
+    if not path.exists():
+        raise NotFound(
+            "There is no such weights file.",
+            received=str(path),
+            expected=f"the path of {usual_name} or of a file like it",
+        )
+
+
+def unreadable(path: Path, error: OSError) -> InvalidInput:
+    """The error about a user's file that cannot be read."""
+    return InvalidInput(
+        "The weights file cannot be read.",
+        received=f"{path} ({error.strerror or error})",
+        expected="a file that this user may read",
+    )
+
+
+def unverified(path: Path, sha256: str, known: Iterable[PublishedFile]) -> InvalidInput:
+    """The error about a file that nobody vouches for."""
+    return InvalidInput(
+        "Nobody publishes these weights: no known digest is theirs.",
+        received=f"{path} with sha256 {sha256}",
+        expected=" or ".join(f"{file.name} with {file.known_by}" for file in known),
+        next_step=f"if they are what you want: vaeval weights import {path} --allow-unverified",
+    )
+
+
+def unavailable(what: str, files: Sequence[PublishedFile], received: str) -> WeightsUnavailable:
+    """The error about weights that are not here and cannot be had, with what to bring.
+
+    Args:
+        what: Subject of the first sentence, with its verb.
+        files: Any of them would do.
+        received: The URLs, and what happened there.
+    """
+    one = "one of them" if len(files) > 1 else "it"
+    return WeightsUnavailable(
+        f"{what} not on this machine and could not be downloaded.",
+        received=received,
+        expected="; or ".join(f"{file.name} from {file.url} with {file.known_by}" for file in files),
+        next_step=f"download {one} elsewhere, bring it here, then: vaeval weights import PATH/{files[0].name}",
+    )
+
+
+def _no_download(published: PublishedFile, happened: str) -> WeightsUnavailable:
+    return unavailable(f"The weights file {published.name} is", [published], f"{published.url}: {happened}")
 
 
 def _same_as(before: Digests, arrived: Digests, path: Path) -> None:
@@ -153,12 +212,3 @@ def _same_as(before: Digests, arrived: Digests, path: Path) -> None:
             received=f"{path}: sha256 {before.sha256}, then {arrived.sha256}",
             expected="a file that nobody is writing to",
         )
-
-
-def _unavailable(published: PublishedFile, received: str) -> WeightsUnavailable:
-    return WeightsUnavailable(
-        f"The weights file {published.name} is not on this machine and could not be downloaded.",
-        received=received,
-        expected=f"the file from {published.url} with md5 {published.md5}",
-        next_step=f"download it elsewhere, bring it here and name it once: --weights PATH/{published.name}",
-    )

@@ -24,9 +24,9 @@ import numpy as np
 from scipy.special import ndtri
 
 from vaeval_core.errors import WeightsUnavailable
+from vaeval_core.features.inception_extractor import InceptionExtractor
 from vaeval_core.features.inception_v3 import ConvolutionWeights, build_network, scale_to_graph_range
 from vaeval_core.features.inception_v3_architecture import KernelShape, kernel_shapes
-from vaeval_core.features.network_extractor import NetworkExtractor
 from vaeval_core.protocol import ExtractorSpec
 from vaeval_core.types import Float32
 
@@ -79,6 +79,6 @@ def weights_digest(weights: Mapping[str, ConvolutionWeights]) -> str:
     return digest.hexdigest()
 
 
-def load_random_inception(spec: ExtractorSpec, _weights_folder: Path) -> NetworkExtractor:
+def load_random_inception(spec: ExtractorSpec, _weights_folder: Path) -> InceptionExtractor:
     """The extractor; its weights are made here, in a second or two."""
-    return NetworkExtractor(spec, build_network(random_weights()), scale_to_graph_range)
+    return InceptionExtractor(spec, build_network(random_weights()), scale_to_graph_range)

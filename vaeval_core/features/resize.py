@@ -6,9 +6,12 @@ resizing is part of every protocol. All kinds here treat height and width separa
 
     tf1-bilinear   TensorFlow 1: pixel i of the target lies at i · source / target. What published FID uses.
     half-pixel     centres aligned: at (i + ½) · source / target - ½. What `tf.image.resize` and Keras use.
+    clean          bicubic, centres aligned, antialiased when it shrinks: Pillow's BICUBIC on float images, which
+                   clean-FID uses (Parmar et al. 2022, arXiv:2104.11222).
     area           each target pixel is the mean of the source area it covers.
 
-The bilinear kinds mix the two nearest pixels and do not antialias, up or down.
+The bilinear kinds mix the two nearest pixels and do not antialias, up or down. Bicubic rows have negative entries, so
+`clean` can leave the range 0 … 255; clean-FID then clips, and so does whoever applies the matrices (`OVERSHOOTS`).
 
 >>> resize_matrix("tf1-bilinear", 2, 4) @ [0.0, 1.0]
 array([0. , 0.5, 1. , 1. ])
@@ -23,7 +26,13 @@ import numpy as np
 from vaeval_core.errors import InvalidInput
 from vaeval_core.types import Float32, Float64
 
-RESIZE_KINDS = ("tf1-bilinear", "half-pixel", "area")
+RESIZE_KINDS = ("tf1-bilinear", "half-pixel", "clean", "area")
+
+INCEPTION_RESIZES = ("tf1-bilinear", "half-pixel", "clean")
+"""What the Inception extractors offer."""
+
+OVERSHOOTS = frozenset({"clean"})
+"""Kinds whose result is clipped to 0 … 255 after both axes."""
 
 
 def resize_matrix(kind: str, source: int, target: int) -> Float32:
@@ -35,7 +44,7 @@ def resize_matrix(kind: str, source: int, target: int) -> Float32:
         target: Pixels after, ≥ 1.
 
     Returns:
-        (target, source) float32; entries in [0, 1], every row sums to 1.
+        (target, source) float32; every row sums to 1; entries in [0, 1], except those of `OVERSHOOTS`.
 
     Raises:
         InvalidInput: Another kind, or a size below 1.
@@ -48,6 +57,8 @@ def resize_matrix(kind: str, source: int, target: int) -> Float32:
         )
     if kind == "area":
         return _area_weights(source, target).astype(np.float32)
+    if kind == "clean":
+        return _bicubic_weights(source, target).astype(np.float32)
     if kind in {"tf1-bilinear", "half-pixel"}:
         return _mix_nearest(_positions(kind, source, target), source).astype(np.float32)
     raise InvalidInput(
@@ -93,4 +104,20 @@ def _area_weights(source: int, target: int) -> Float64:
     end = np.minimum(edges[1:, None], pixels + 1)
     overlap = np.clip(end - begin, 0, None)
     shares: Float64 = overlap / overlap.sum(axis=1, keepdims=True)
+    return shares
+
+
+def _bicubic_weights(source: int, target: int) -> Float64:
+    """Cubic convolution with a = -½ (Keys 1981) around each target centre, stretched over what a target pixel covers.
+
+    Stretching the kernel when shrinking is the antialiasing; when enlarging it keeps its width of two source pixels to
+    either side. Near the border the weights of the pixels that exist are scaled up to 1.
+    """
+    scale = source / target
+    centres = (np.arange(target) + 0.5) * scale
+    distance = np.abs(np.arange(source) + 0.5 - centres[:, None]) / max(scale, 1.0)
+    near = 1.5 * distance**3 - 2.5 * distance**2 + 1
+    far = -0.5 * distance**3 + 2.5 * distance**2 - 4 * distance + 2
+    weights = np.where(distance < 1, near, np.where(distance < 2, far, 0.0))
+    shares: Float64 = weights / weights.sum(axis=1, keepdims=True)
     return shares

@@ -1,4 +1,9 @@
-"""The folder where weight files live: `<folder>/<sha256>.h5`, named by what is in them.
+"""The folder where weight files live, named by what is in them.
+
+    <sha256>.h5                a file as it was published, or as the user brought it
+    <digest>.safetensors       tensors that `converted_weights` made out of another format, and their digest
+    <label>.sha256             points at one of them: it was compared with a digest that its publisher gives
+    <name>.partial             a download that runs or broke off; never read as weights
 
 A file appears under its name whole or not at all: it is written under another name, hashed on the way, flushed to disk,
 then renamed, by one process at a time. So many workers may start at once, one may be killed, and a name that exists can
@@ -57,6 +62,23 @@ class WeightsFolder:
         """Where the file of this content is, if it is there."""
         return self.folder / f"{sha256}.h5"
 
+    def converted_path_of(self, digest: str) -> Path:
+        """Where converted tensors of this digest are, if they are there."""
+        return self.folder / f"{digest}.safetensors"
+
+    def partial_path_of(self, name: str) -> Path:
+        """Where a download of that name grows."""
+        return self.folder / f"{name}.partial"
+
+    def files(self, pattern: str) -> tuple[Path, ...]:
+        """Files of the folder by name, sorted; none if there is no folder.
+
+        Raises:
+            StorageFailed: The folder is there and cannot be read.
+        """
+        with self.storage_errors():
+            return tuple(sorted(self.folder.glob(pattern))) if self.folder.is_dir() else ()
+
     def holds(self, sha256: str) -> bool:
         """True if the file is there and undamaged (reads all of it).
 
@@ -64,17 +86,31 @@ class WeightsFolder:
             StorageFailed: It is there and cannot be read.
         """
         path = self.path_of(sha256)
-        with self._storage_errors():
+        with self.storage_errors():
             return path.is_file() and digests_of(path).sha256 == sha256
 
     def labelled(self, label: str) -> str | None:
-        """sha256 of the file that a label points at; None if there is no such label or the file is damaged or gone."""
+        """Digest in the name of the file that a label points at; None if there is no such label or undamaged file."""
+        path = self.target_of(label)
+        with self.storage_errors():
+            if path is None or not path.is_file():
+                return None
+            sha256 = self._record_of(label).read_text(encoding="utf-8", errors="replace").partition(" ")[0]
+            return path.stem if digests_of(path).sha256 == sha256 else None
+
+    def target_of(self, label: str) -> Path | None:
+        """The file that a label points at, whatever its state; None if there is no such label.
+
+        Raises:
+            StorageFailed: The label is there and cannot be read.
+        """
         record = self._record_of(label)
-        with self._storage_errors():
+        with self.storage_errors():
             if not record.is_file():
                 return None
-            sha256 = record.read_text(encoding="ascii", errors="replace").partition(" ")[0]
-        return sha256 if self.holds(sha256) else None
+            name = record.read_text(encoding="utf-8", errors="replace").rstrip("\n").partition("  ")[2]
+        # A label leads to no other folder, whoever wrote it.
+        return self.folder / name if name and Path(name).name == name else None
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -84,7 +120,7 @@ class WeightsFolder:
             WeightsUnavailable: Another process writes for longer than `LOCK_SECONDS`.
             StorageFailed: The folder cannot be read or written.
         """
-        with self._storage_errors():
+        with self.storage_errors():
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = filelock.FileLock(self.folder / ".lock")
             try:
@@ -97,7 +133,7 @@ class WeightsFolder:
                     next_step="wait for the other process or end it, then try again",
                 ) from error
         try:
-            with self._storage_errors():
+            with self.storage_errors():
                 for left_over in self.folder.glob(f"*{_UNFINISHED}"):
                     left_over.unlink(missing_ok=True)
             yield
@@ -115,28 +151,43 @@ class WeightsFolder:
             StorageFailed: The folder cannot be read or written.
         """
         with self._unfinished() as unfinished:
-            with self._storage_errors():
+            with self.storage_errors():
                 target = unfinished.open("xb")
             with target:
 
                 def write(chunk: bytes) -> None:
-                    with self._storage_errors():
+                    with self.storage_errors():
                         target.write(chunk)
 
                 digests = _read_through(source, write)
-                with self._storage_errors():
+                with self.storage_errors():
                     _flush(target)
             check(digests)
             self._name(unfinished, self.path_of(digests.sha256))
         return digests
 
-    def label(self, label: str, sha256: str) -> None:
-        """Make a label point at a file. Only inside `writing`. The record can be read by `sha256sum --check`."""
+    def keep(self, partial: Path, sha256: str) -> None:
+        """Give a finished download, flushed and found to be what it should be, its place. Only inside `writing`."""
+        self._name(partial, self.path_of(sha256))
+
+    def discard(self, partial: Path) -> None:
+        """Remove a download. Only inside `writing`."""
+        with self.storage_errors():
+            partial.unlink(missing_ok=True)
+
+    def write(self, path: Path, content: bytes) -> None:
+        """Write a whole file of this folder. Only inside `writing`."""
         with self._unfinished() as unfinished:
-            with self._storage_errors(), unfinished.open("xb") as record:
-                record.write(f"{sha256}  {self.path_of(sha256).name}\n".encode())
-                _flush(record)
-            self._name(unfinished, self._record_of(label))
+            with self.storage_errors(), unfinished.open("xb") as target:
+                target.write(content)
+                _flush(target)
+            self._name(unfinished, path)
+
+    def label(self, label: str, path: Path) -> None:
+        """Make a label point at a file. Only inside `writing`. The record can be read by `sha256sum --check`."""
+        with self.storage_errors():
+            sha256 = digests_of(path).sha256
+        self.write(self._record_of(label), f"{sha256}  {path.name}\n".encode())
 
     def _record_of(self, label: str) -> Path:
         return self.folder / f"{label}.sha256"
@@ -152,7 +203,7 @@ class WeightsFolder:
 
     def _name(self, unfinished: Path, final: Path) -> None:
         """Give a flushed file its name, and flush the folder so that the name outlives a power cut."""
-        with self._storage_errors():
+        with self.storage_errors():
             unfinished.replace(final)
             descriptor = os.open(self.folder, os.O_RDONLY)
             try:
@@ -161,7 +212,7 @@ class WeightsFolder:
                 os.close(descriptor)
 
     @contextmanager
-    def _storage_errors(self) -> Iterator[None]:
+    def storage_errors(self) -> Iterator[None]:
         """Say of an operating system error inside that it is about this folder."""
         try:
             yield

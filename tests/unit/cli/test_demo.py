@@ -49,7 +49,7 @@ def test_a_training_that_fails_shows_the_end_of_its_log(tmp_path: Path) -> None:
 
 def test_the_protocol_of_the_demo_can_be_used_for_other_checkpoints(tmp_path: Path) -> None:
     path = tmp_path / "demo.yaml"
-    path.write_text(PROTOCOL_TEXT.format(path=path, images=120), encoding="utf-8")
+    path.write_text(PROTOCOL_TEXT.format(path=path, images=120, extractor="inception-v3-random"), encoding="utf-8")
     request = read_protocol(str(path))
     assert (request.name, request.samples, request.reconstructions, request.reference) == ("demo", 120, 120, 120)
     assert request.extractor == "inception-v3-random"

@@ -114,12 +114,21 @@ def test_a_tensorflow_that_cannot_be_imported_fails_with_its_last_words() -> Non
     assert said is None
 
 
-def test_where_the_weights_would_be_looked_for_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path / "user"))
+def test_weights_that_are_not_there_are_named_with_the_way_to_them(tmp_path: Path) -> None:
     found = check_weights(tmp_path / "weights")
     assert found.verdict == "ok"
-    assert f"neither in {tmp_path / 'weights'} nor in {tmp_path / 'user' / '.keras' / 'models'}" in found.finding
-    assert "inception-v3-random" in found.finding
+    assert f"inception-v3-fid is not in {tmp_path / 'weights'}" in found.finding
+    assert f"inception-v3-keras is not in {tmp_path / 'weights'}" in found.finding
+    assert found.next_step == "vaeval weights fetch inception-v3-fid"
+
+
+def test_a_weights_folder_that_cannot_be_read_fails(tmp_path: Path) -> None:
+    (tmp_path / "weights").mkdir()
+    # A label that leads to a name longer than names may be: the system refuses to look, for any user.
+    (tmp_path / "weights" / "inception-v3-fid.sha256").symlink_to(tmp_path / ("f" * 300))
+    found = check_weights(tmp_path / "weights")
+    assert found.verdict == "fail"
+    assert str(tmp_path / "weights") in found.finding
 
 
 # --- the services -----------------------------------------------------------------------------------------------------

@@ -96,3 +96,12 @@ def test_a_protocol_file_is_named_by_its_file(tmp_path: Path) -> None:
     path.write_text("samples: 64\nreconstructions: 0\n", encoding="utf-8")
     request = wished_protocol(wish(protocol=str(path)))
     assert (request.name, request.samples, request.reconstructions) == ("mine", 64, 0)
+
+
+def test_resize_and_precision_of_the_extractor_come_from_the_protocol_file(tmp_path: Path) -> None:
+    path = tmp_path / "clean.yaml"
+    path.write_text("extractor: pixels-8x8\nextractor_resize: clean\nextractor_precision: bfloat16\n", encoding="utf-8")
+    request = wished_protocol(wish(protocol=str(path)))
+    assert (request.extractor_resize, request.extractor_precision) == ("clean", "bfloat16")
+    request = wished_protocol(wish(protocol=str(path), extractor="inception-v3-random"))
+    assert (request.extractor, request.extractor_resize) == ("inception-v3-random", "clean")

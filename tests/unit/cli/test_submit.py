@@ -214,6 +214,22 @@ def test_a_set_smaller_than_the_protocol_is_used_whole_and_it_is_said(
     assert "The data set has 70 images, the protocol quick asks for 500" in outcome.err
 
 
+@pytest.mark.usefixtures("no_broker")
+def test_resize_and_precision_of_the_extractor_are_kept_and_shown(
+    vaeval: Vaeval, checkpoints: Path, tmp_path: Path
+) -> None:
+    protocol = tmp_path / "clean.yaml"
+    protocol.write_text("samples: 4\nreconstructions: 0\nextractor_resize: clean\nextractor_precision: bfloat16\n")
+    vaeval("submit", checkpoints, "--data", "digits:test", "--protocol", protocol)
+    assert "resize clean, bfloat16)" in vaeval("show", 1).out
+    outcome = vaeval(
+        "submit", checkpoints, "--data", "digits:test", "--protocol", protocol, "--extractor", "pixels-8x8"
+    )
+    assert outcome.exit_code == 2
+    assert "extractor_resize=clean" in outcome.err
+    assert "one of area" in outcome.err
+
+
 def test_waiting_gives_up_after_its_time(
     vaeval: Vaeval, checkpoints: Path, submitted: Outcome, monkeypatch: pytest.MonkeyPatch
 ) -> None:

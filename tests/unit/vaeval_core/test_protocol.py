@@ -45,8 +45,11 @@ def test_whatever_changes_a_number_changes_the_fingerprint() -> None:
         "extractor": EXTRACTOR.model_copy(update={"weights_digest": "d" * 64}),
         "metrics": {"fid": 2},
     }
+    extractors = [{"resize": "clean"}, {"precision": "bfloat16"}, {"version": 2}, {"dimension": 5}, {"name": "other"}]
     fingerprints = {base.model_copy(update={field: value}).fingerprint for field, value in changes.items()}
-    assert len(fingerprints | {base.fingerprint}) == len(changes) + 1
+    for change in extractors:
+        fingerprints.add(base.model_copy(update={"extractor": EXTRACTOR.model_copy(update=change)}).fingerprint)
+    assert len(fingerprints | {base.fingerprint}) == len(changes) + len(extractors) + 1
 
 
 def test_the_name_of_a_protocol_does_not() -> None:
@@ -97,6 +100,16 @@ def test_a_yaml_file_is_a_protocol_named_after_itself(tmp_path: Path) -> None:
     request = read_protocol(str(path))
     assert (request.name, request.samples, request.extractor) == ("mine", 2000, "inception-v3-keras")
     assert resolved(request).image_fit == "crop-bicubic"
+
+
+def test_resize_and_precision_of_the_extractor_can_be_set_in_a_yaml_file(tmp_path: Path) -> None:
+    path = tmp_path / "clean.yaml"
+    path.write_text("extractor_resize: clean\nextractor_precision: bfloat16\n")
+    request = read_protocol(str(path))
+    assert (request.extractor_resize, request.extractor_precision) == ("clean", "bfloat16")
+    path.write_text("extractor_precision: float16\n")
+    with pytest.raises(InvalidInput, match=r"extractor_precision: .*'float32' or 'bfloat16'.*received 'float16'"):
+        read_protocol(str(path))
 
 
 def test_an_unknown_protocol_lists_the_known_ones() -> None:

@@ -1,4 +1,4 @@
-"""Weight files as Keras 2 wrote them, for the tests beside this file."""
+"""Weight files as Keras 2 and TensorFlow wrote them, for the tests beside this file."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 import h5py
 import pytest
 
+from tests.inception_tensors import GRAPH, SMALL_SHAPES, graph_bytes, published_as, small_tensors
+from vaeval_core.features import converted_weights, fid_weights
 from vaeval_core.features.inception_v3_architecture import kernel_shapes
 
 Layers = dict[str, list[tuple[str, tuple[int, ...]]]]
@@ -52,3 +54,35 @@ def write_layers(tmp_path: Path) -> Callable[[Layers], Path]:
 def keras_weights_path(keras_layers: Layers, write_layers: Callable[[Layers], Path]) -> Path:
     """A file that has the right structure."""
     return write_layers(keras_layers)
+
+
+@pytest.fixture(scope="session")
+def graph_content() -> bytes:
+    """A graph file with random weights, of a network that has only the `SMALL_SHAPES`."""
+    return graph_bytes(small_tensors())
+
+
+@pytest.fixture(scope="session")
+def graph_path(graph_content: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same on disk; not to be written to."""
+    path = tmp_path_factory.mktemp("published") / GRAPH
+    path.write_bytes(graph_content)
+    return path
+
+
+NOWHERE = "http://127.0.0.1:9"
+"""Port 9 is `discard`: nobody listens."""
+
+
+@pytest.fixture
+def _small_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The network has only the `SMALL_SHAPES`: quick, and enough for the ways that files take."""
+    monkeypatch.setattr(converted_weights, "tensor_shapes", lambda: dict(SMALL_SHAPES))
+
+
+@pytest.fixture
+def _published(_small_network: None, graph_content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That graph is the published one; there is no way to it, and no cache of PyTorch."""
+    monkeypatch.setenv("HOME", str(tmp_path / "user"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(fid_weights, "SOURCES", published_as(graph_content, NOWHERE))

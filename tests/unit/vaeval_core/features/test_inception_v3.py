@@ -40,7 +40,7 @@ def test_folding_scales_output_channels_not_input_channels() -> None:
 
 
 def test_a_layer_name_has_no_slash() -> None:
-    assert layer_name("mixed_9/tower_1/mixed/conv") == "mixed_9.tower_1.mixed.conv"
+    assert layer_name("mixed_9/tower_1/mixed/conv") == "mixed_9-tower_1-mixed-conv"
 
 
 def no_weights() -> dict[str, ConvolutionWeights]:

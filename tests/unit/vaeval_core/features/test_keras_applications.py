@@ -11,6 +11,7 @@ import pytest
 
 from vaeval_core.features.base import FeatureExtractor
 from vaeval_core.features.catalogue import load_extractor, resolve_extractor
+from vaeval_core.features.keras_applications import find_keras_weights
 from vaeval_core.types import Float32, Uint8
 
 pytestmark = pytest.mark.tensorflow
@@ -49,6 +50,7 @@ def values_for(kind: str, shape: tuple[int, ...], random: np.random.Generator) -
 @pytest.fixture(scope="module")
 def extractor(weights_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FeatureExtractor]:
     folder = tmp_path_factory.mktemp("weights")
+    find_keras_weights(weights_path, folder, allow_unverified=True)
     spec = resolve_extractor("inception-v3-keras", weights=weights_path, weights_folder=folder)
     yield load_extractor(spec, folder)
     (folder / f"{spec.weights_digest}.h5").unlink()
@@ -93,6 +95,7 @@ def test_settings_of_keras_are_left_as_they_were_and_do_not_matter(
     import keras
 
     images = np.random.default_rng(3).integers(0, 256, (1, 28, 28, 1), dtype=np.uint8)
+    find_keras_weights(weights_path, tmp_path, allow_unverified=True)
     spec = resolve_extractor("inception-v3-keras", weights=weights_path, weights_folder=tmp_path)
     keras.config.set_image_data_format("channels_first")
     keras.config.set_dtype_policy("mixed_bfloat16")

@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from vaeval_core.errors import InvalidInput, NotFound, WeightsUnavailable
-from vaeval_core.features import published_weights
-from vaeval_core.features.published_weights import PublishedFile, find_published, import_weights
+from vaeval_core.features import resumable_download
+from vaeval_core.features.published_file import PublishedFile
+from vaeval_core.features.published_weights import find_published, import_weights
 from vaeval_core.features.verified_weights import WeightsFolder
 
 CONTENT = bytes(range(256)) * 9000
@@ -25,13 +26,14 @@ NAME = "published.h5"
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves CONTENT at /good and misbehaves at other paths; counts requests."""
+    """Serves CONTENT at /good and misbehaves at other paths; counts requests and notes from which byte each began."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.num_requests = 0
+        self.first_bytes: list[int] = []
         self.half_was_sent = threading.Event()
         self.may_go_on = threading.Event()
 
@@ -40,7 +42,7 @@ class Server(http.server.ThreadingHTTPServer):
 
     def file_at(self, path: str) -> PublishedFile:
         url = f"http://127.0.0.1:{self.server_address[1]}{path}"
-        return PublishedFile(name=NAME, url=url, md5=hashlib.md5(CONTENT).hexdigest())
+        return PublishedFile(NAME, url, "md5", hashlib.md5(CONTENT).hexdigest())
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -51,10 +53,24 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.path == "/missing":
             self.send_error(404)
             return
-        self.send_response(200)
+        first = int((self.headers["Range"] or "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+        if self.path.startswith("/ranges") and first >= len(CONTENT):
+            self.server.first_bytes.append(first)
+            self.send_error(416)
+            return
+        if self.path == "/ranges" and first:
+            self.send_response(206)
+            self.send_header("Content-Range", f"bytes {first}-{len(CONTENT) - 1}/{len(CONTENT)}")
+        else:
+            first = 0
+            self.send_response(200)
+        self.server.first_bytes.append(first)
         if self.path != "/without-length":
-            self.send_header("Content-Length", str(len(CONTENT)))
+            self.send_header("Content-Length", str(len(CONTENT) - first))
         self.end_headers()
+        if self.path == "/ranges":
+            self.wfile.write(CONTENT[first:])
+            return
         if self.path == "/altered":
             self.wfile.write(bytes([CONTENT[0] ^ 1]) + CONTENT[1:])
         elif self.path in {"/truncated", "/without-length"}:
@@ -103,7 +119,7 @@ def test_a_published_file_is_downloaded_once(server: Server, folder: Path) -> No
 
 
 @pytest.mark.service
-@pytest.mark.parametrize("path", ["/altered", "/truncated", "/without-length"])
+@pytest.mark.parametrize("path", ["/altered", "/without-length"])
 def test_a_download_that_is_not_the_published_file_is_refused(server: Server, folder: Path, path: str) -> None:
     published = server.file_at(path)
     with pytest.raises(WeightsUnavailable) as caught:
@@ -111,8 +127,51 @@ def test_a_download_that_is_not_the_published_file_is_refused(server: Server, fo
     assert published.url in str(caught.value.received)
     assert "truncated or altered" in str(caught.value.received)
     assert f"{len(CONTENT) - (0 if path == '/altered' else 1000):,} bytes" in str(caught.value.received)
-    assert published.md5 in str(caught.value.expected)
+    assert published.digest in str(caught.value.expected)
     assert names_in(folder) == set()
+
+
+@pytest.mark.service
+def test_a_download_that_breaks_off_is_gone_on_with(server: Server, folder: Path) -> None:
+    with pytest.raises(WeightsUnavailable) as caught:
+        find_published(server.file_at("/truncated"), folder)
+    so_far = len(CONTENT) - 1000
+    assert f"broke off after {so_far:,} of {len(CONTENT):,} bytes" in str(caught.value.received)
+    assert names_in(folder) == {f"{NAME}.partial"}
+    told: list[tuple[int, int | None]] = []
+    digest = find_published(
+        server.file_at("/ranges"), folder, on_progress=lambda here, total: told.append((here, total))
+    )
+    assert digest == SHA256
+    assert server.first_bytes == [0, so_far]
+    assert told == [(len(CONTENT), len(CONTENT))]
+    assert names_in(folder) == {f"{SHA256}.h5", f"{NAME}.sha256"}
+
+
+@pytest.mark.service
+def test_a_server_that_cannot_go_on_sends_it_all_again(server: Server, folder: Path) -> None:
+    folder.mkdir()
+    (folder / f"{NAME}.partial").write_bytes(CONTENT[:5000])
+    assert find_published(server.file_at("/good"), folder) == SHA256
+    assert WeightsFolder(folder).path_of(SHA256).read_bytes() == CONTENT
+
+
+@pytest.mark.service
+@pytest.mark.parametrize("size", [5000, len(CONTENT), len(CONTENT) + 7])
+def test_a_beginning_of_another_file_is_given_up(server: Server, folder: Path, size: int) -> None:
+    folder.mkdir()
+    (folder / f"{NAME}.partial").write_bytes(bytes(size))
+    assert find_published(server.file_at("/ranges"), folder) == SHA256
+    assert server.first_bytes[-1] == 0
+    assert names_in(folder) == {f"{SHA256}.h5", f"{NAME}.sha256"}
+
+
+@pytest.mark.service
+def test_a_whole_download_that_nobody_came_to_name_is_not_fetched_again(server: Server, folder: Path) -> None:
+    folder.mkdir()
+    (folder / f"{NAME}.partial").write_bytes(CONTENT)
+    assert find_published(server.file_at("/good"), folder) == SHA256
+    assert server.num_requests == 0
 
 
 @pytest.mark.service
@@ -122,35 +181,37 @@ def test_an_http_error_names_file_url_digest_and_option(server: Server, folder: 
         find_published(published, folder)
     assert NAME in caught.value.what
     assert caught.value.received == f"{published.url}: HTTP Error 404: Not Found"
-    assert caught.value.expected == f"the file from {published.url} with md5 {published.md5}"
-    assert f"--weights PATH/{NAME}" in str(caught.value.next_step)
+    assert caught.value.expected == f"{NAME} from {published.url} with md5 {published.digest}"
+    assert f"vaeval weights import PATH/{NAME}" in str(caught.value.next_step)
 
 
 def test_no_network_names_file_url_digest_and_option(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with socket.socket() as bound_but_deaf:
         bound_but_deaf.bind(("127.0.0.1", 0))
-        published = PublishedFile(NAME, f"http://127.0.0.1:{bound_but_deaf.getsockname()[1]}/{NAME}", "0" * 32)
+        published = PublishedFile(NAME, f"http://127.0.0.1:{bound_but_deaf.getsockname()[1]}/{NAME}", "md5", "0" * 32)
         with pytest.raises(WeightsUnavailable) as caught:
             find_published(published, folder)
     assert NAME in caught.value.what
     assert "Connection refused" in str(caught.value.received)
-    assert caught.value.expected == f"the file from {published.url} with md5 {'0' * 32}"
-    assert f"--weights PATH/{NAME}" in str(caught.value.next_step)
+    assert caught.value.expected == f"{NAME} from {published.url} with md5 {'0' * 32}"
+    assert f"vaeval weights import PATH/{NAME}" in str(caught.value.next_step)
     assert names_in(folder) == set()
 
 
 @pytest.mark.service
 def test_a_silent_server_is_given_up(server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(published_weights, "SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(resumable_download, "SILENCE_SECONDS", 0.2)
     with pytest.raises(WeightsUnavailable, match="timed out"):
         find_published(server.file_at("/in-two-halves"), folder)
-    assert names_in(folder) == set()
+    # What came, whole pieces of reading only, waits for the next try.
+    assert names_in(folder) == {f"{NAME}.partial"}
+    assert not WeightsFolder(folder).holds(SHA256)
 
 
 def test_other_schemes_are_never_opened(folder: Path, tmp_path: Path) -> None:
     (tmp_path / NAME).write_bytes(CONTENT)
-    published = PublishedFile(NAME, (tmp_path / NAME).as_uri(), hashlib.md5(CONTENT).hexdigest())
+    published = PublishedFile(NAME, (tmp_path / NAME).as_uri(), "md5", hashlib.md5(CONTENT).hexdigest())
     with pytest.raises(WeightsUnavailable, match="not an http or https URL"):
         find_published(published, folder)
 
@@ -171,16 +232,17 @@ def test_four_threads_at_once_download_once(server: Server, folder: Path) -> Non
 FETCH = """
 import sys
 from pathlib import Path
-from vaeval_core.features.published_weights import PublishedFile, find_published
+from vaeval_core.features.published_file import PublishedFile
+from vaeval_core.features.published_weights import find_published
 name, url, md5, folder = sys.argv[1:]
 print("started", flush=True)
-print(find_published(PublishedFile(name, url, md5), Path(folder)))
+print(find_published(PublishedFile(name, url, "md5", md5), Path(folder)))
 """
 
 
 def fetch_in_another_process(published: PublishedFile, folder: Path) -> subprocess.Popen[str]:
     process = subprocess.Popen(
-        [sys.executable, "-c", FETCH, published.name, published.url, published.md5, str(folder)],
+        [sys.executable, "-c", FETCH, published.name, published.url, published.digest, str(folder)],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -207,6 +269,7 @@ def test_a_process_killed_while_downloading_leaves_no_file_and_no_lock(server: S
         assert server.half_was_sent.wait(timeout=60)
         process.kill()
     assert not list(folder.glob("*.h5"))
+    assert names_in(folder) == {f"{NAME}.partial"}
     assert find_published(server.file_at("/good"), folder) == SHA256
     assert names_in(folder) == {f"{SHA256}.h5", f"{NAME}.sha256"}
 
@@ -220,7 +283,7 @@ def test_a_damaged_file_is_fetched_again(server: Server, folder: Path) -> None:
     assert server.num_requests == 2
 
 
-NOWHERE = PublishedFile(NAME, "http://127.0.0.1:9/", hashlib.md5(CONTENT).hexdigest())
+NOWHERE = PublishedFile(NAME, "http://127.0.0.1:9/", "md5", hashlib.md5(CONTENT).hexdigest())
 """Port 9 is `discard`: nobody listens."""
 
 
@@ -244,10 +307,24 @@ def test_a_file_of_another_content_elsewhere_is_not_used(
 def test_an_imported_file_is_copied_under_its_digest(folder: Path, tmp_path: Path) -> None:
     given = tmp_path / "mine.h5"
     given.write_bytes(b"my own weights")
-    digest = import_weights(given, folder, NOWHERE)
+    digest = import_weights(given, folder, NOWHERE, allow_unverified=True)
     assert digest == hashlib.sha256(b"my own weights").hexdigest()
     assert WeightsFolder(folder).path_of(digest).read_bytes() == b"my own weights"
     assert names_in(folder) == {f"{digest}.h5"}
+
+
+def test_a_file_of_another_digest_is_taken_only_with_permission_and_that_once(folder: Path, tmp_path: Path) -> None:
+    given = tmp_path / "mine.h5"
+    given.write_bytes(b"my own weights")
+    sha256 = hashlib.sha256(b"my own weights").hexdigest()
+    with pytest.raises(InvalidInput) as caught:
+        import_weights(given, folder, NOWHERE)
+    assert caught.value.received == f"{given} with sha256 {sha256}"
+    assert caught.value.expected == f"{NAME} with md5 {NOWHERE.digest}"
+    assert f"vaeval weights import {given} --allow-unverified" in str(caught.value.next_step)
+    assert not folder.exists()
+    import_weights(given, folder, NOWHERE, allow_unverified=True)
+    assert import_weights(given, folder, NOWHERE) == sha256
 
 
 def test_the_published_file_given_once_is_found_from_then_on(folder: Path, tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def test_a_damaged_file_is_not_held_and_is_replaced_by_the_next(store: WeightsFo
 def test_a_label_points_at_a_file(store: WeightsFolder) -> None:
     add(store)
     with store.writing():
-        store.label("published.h5", SHA256)
+        store.label("published.h5", store.path_of(SHA256))
     assert store.labelled("published.h5") == SHA256
     # The format of `sha256sum --check`.
     assert (store.folder / "published.h5.sha256").read_text() == f"{SHA256}  {SHA256}.h5\n"
@@ -74,9 +74,42 @@ def test_a_label_points_at_a_file(store: WeightsFolder) -> None:
 def test_a_label_at_a_damaged_file_points_at_nothing(store: WeightsFolder) -> None:
     add(store)
     with store.writing():
-        store.label("published.h5", SHA256)
+        store.label("published.h5", store.path_of(SHA256))
     store.path_of(SHA256).write_bytes(b"")
     assert store.labelled("published.h5") is None
+
+
+@pytest.mark.parametrize("record", ["", "nonsense\n", f"{SHA256}  ../{SHA256}.h5\n", f"{SHA256}  /etc/hostname\n"])
+def test_a_label_that_leads_nowhere_or_elsewhere_points_at_nothing(store: WeightsFolder, record: str) -> None:
+    add(store)
+    (store.folder.parent / f"{SHA256}.h5").write_bytes(CONTENT)
+    (store.folder / "published.h5.sha256").write_text(record)
+    assert store.target_of("published.h5") is None
+    assert store.labelled("published.h5") is None
+
+
+def test_a_whole_file_is_written_under_its_name(store: WeightsFolder) -> None:
+    with store.writing():
+        store.write(store.converted_path_of("d" * 64), CONTENT)
+    assert (store.folder / f"{'d' * 64}.safetensors").read_bytes() == CONTENT
+    assert store.files("*.safetensors") == (store.converted_path_of("d" * 64),)
+    assert names_in(store) == {f"{'d' * 64}.safetensors"}
+
+
+def test_a_folder_that_is_not_there_has_no_files(store: WeightsFolder) -> None:
+    assert store.files("*") == ()
+    assert not store.folder.exists()
+
+
+def test_a_download_outlives_the_next_writer_and_gets_its_name_when_it_is_kept(store: WeightsFolder) -> None:
+    partial = store.partial_path_of("published.h5")
+    with store.writing():
+        partial.write_bytes(CONTENT)
+    with store.writing():
+        assert names_in(store) == {"published.h5.partial"}
+        store.keep(partial, SHA256)
+    assert store.holds(SHA256)
+    assert names_in(store) == {f"{SHA256}.h5"}
 
 
 def test_a_refused_file_leaves_nothing_behind(store: WeightsFolder) -> None:

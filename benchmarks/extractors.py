@@ -1,0 +1,201 @@
+"""Images per second from uint8 in memory to features in memory, beside other libraries.
+
+    python -m benchmarks.extractors                          everything, a few minutes on two cores
+    python -m benchmarks.extractors --only vaeval torch-fidelity --sides 32
+
+Each library runs in a process of its own with the same number of threads (benchmarks/contestants.py). They take turns:
+a round times every one once, one after the other, so that whatever else the machine does falls on all alike. Reported
+are medians over rounds: of images per second, and of the ratio within a round, which a slow quarter of an hour does not
+move. The first round is thrown away. A library that is not installed is left out, with the reason.
+
+Peers: pip install torch torchvision torch-fidelity pytorch-fid clean-fid.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.contestants import BATCH, CONTESTANTS, _tensorflow, _vaeval, noise_images
+
+OURS = "vaeval"
+PROJECT = Path(__file__).parents[1]
+
+Rates = dict[str, dict[int, list[float]]]
+"""Contestant → side → images per second, one number a round."""
+
+
+class Turn:
+    """One contestant's process."""
+
+    def __init__(self, name: str, threads: int) -> None:
+        self.name = name
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.contestants", name, str(threads)],
+            cwd=PROJECT,
+            env={**os.environ, "OMP_NUM_THREADS": str(threads), "TF_CPP_MIN_LOG_LEVEL": "3"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE if sys.stderr.isatty() else subprocess.DEVNULL,
+            text=True,
+        )
+
+    def is_ready(self) -> bool:
+        """Wait until it is, or has given up."""
+        return self._answer() == "ready"
+
+    def rate(self, images: int, side: int) -> float:
+        """Images per second of one call."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"images": images, "side": side}) + "\n")
+        self._process.stdin.flush()
+        answer = self._answer()
+        if answer is None or not answer["good"]:
+            raise SystemExit(f"{self.name}: no features at {side} × {side}")
+        return float(images / answer["seconds"])
+
+    def end(self) -> None:
+        """Let the process end."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+    def _answer(self) -> Any:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        return json.loads(line) if line else None
+
+
+def measure(names: list[str], *, threads: int, images: int, sides: list[int], rounds: int) -> Rates:
+    """Rates of every contestant that starts."""
+    turns = []
+    for name in names:
+        turn = Turn(name, threads)
+        if turn.is_ready():
+            turns.append(turn)
+        else:
+            print(f"{name}: left out, it does not start here; see python -m benchmarks.contestants '{name}' {threads}")
+    rates: Rates = {turn.name: {side: [] for side in sides} for turn in turns}
+    for number in range(rounds + 1):
+        for side in sides:
+            for turn in turns:
+                rate = turn.rate(images if number else BATCH, side)
+                if number:
+                    rates[turn.name][side].append(rate)
+        print(f"round {number} of {rounds}", file=sys.stderr, flush=True)
+    for turn in turns:
+        turn.end()
+    return rates
+
+
+def matrix_product_rate(threads: int, size: int = 2048, calls: int = 40) -> float:
+    """GFLOP/s of float32 matrix products of TensorFlow on the CPU, the best of several calls: what arithmetic allows."""
+    tf = _tensorflow(threads)
+    a, b = (tf.random.stateless_normal((size, size), (seed, 0)) for seed in (0, 1))
+    seconds = []
+    for _ in range(calls):
+        started = time.perf_counter()
+        tf.linalg.matmul(a, b).numpy()
+        seconds.append(time.perf_counter() - started)
+    return 2 * size**3 / min(seconds) / 1e9
+
+
+def operations_per_image() -> float:
+    """GFLOP of the 94 convolutions for one image, a multiplication and an addition counting two."""
+    import keras
+
+    network = keras.applications.InceptionV3(include_top=False, weights=None, input_shape=(299, 299, 3))
+    convolutions = [layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D)]
+    return (
+        sum(2 * float(np.prod(layer.kernel.shape)) * float(np.prod(layer.output.shape[1:3])) for layer in convolutions)
+        / 1e9
+    )
+
+
+def hand_over_share(threads: int, side: int, repeats: int = 20) -> float:
+    """Time to bring one uint8 batch into the device's memory and its features out, as a share of extracting it."""
+    import keras
+
+    extractor = _vaeval(threads, "float32")
+    images = noise_images(BATCH, side)
+    features = extractor.extract(images)
+    total, moving = [], []
+    for _ in range(3):
+        started = time.perf_counter()
+        extractor.extract(images)
+        total.append(time.perf_counter() - started)
+    for _ in range(repeats):
+        started = time.perf_counter()
+        keras.ops.convert_to_tensor(images)
+        np.array(features)
+        moving.append(time.perf_counter() - started)
+    return statistics.median(moving) / statistics.median(total)
+
+
+def table(rates: Rates, sides: list[int]) -> str:
+    """Markdown: images per second and, in brackets, how many times ours is as fast, median of the rounds' ratios."""
+    lines = [
+        "| | " + " | ".join(f"{side} × {side}" for side in sides) + " |",
+        "|---|" + "---|" * len(sides),
+    ]
+    for name, by_side in rates.items():
+        cells = []
+        for side in sides:
+            cell = f"{statistics.median(by_side[side]):.1f}"
+            if name != OURS and OURS in rates:
+                ratios = [ours / theirs for ours, theirs in zip(rates[OURS][side], by_side[side], strict=True)]
+                cell += f" ({statistics.median(ratios):.2f}×)"
+            cells.append(cell)
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def processor() -> str:
+    """Model name where the system tells it."""
+    info = Path("/proc/cpuinfo")
+    names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=list(CONTESTANTS), default=list(CONTESTANTS))
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--images", type=int, default=64, help="images per timing")
+    parser.add_argument("--sides", type=int, nargs="+", default=[32, 64, 256])
+    parser.add_argument("--rounds", type=int, default=5)
+    wish = parser.parse_args()
+
+    load = os.getloadavg()[0]
+    rates = measure(wish.only, threads=wish.threads, images=wish.images, sides=wish.sides, rounds=wish.rounds)
+    print(
+        f"{processor()}, {wish.threads} threads; load {load:.1f} before the run; "
+        f"{wish.images} images a timing, medians of {wish.rounds} rounds\n"
+    )
+    print(table(rates, wish.sides))
+    peak, work = matrix_product_rate(wish.threads), operations_per_image()
+    print(f"\nfloat32 matrix products: {peak:.0f} GFLOP/s; one image is {work:.1f} GFLOP")
+    if OURS in rates:
+        best = max(max(by_side) for by_side in rates[OURS].values())
+        middle = statistics.median(rates[OURS][wish.sides[0]])
+        print(
+            f"{OURS}: {middle * work:.0f} GFLOP/s in the median, {middle * work / peak:.0%} of that rate; "
+            f"best round {best * work:.0f} GFLOP/s"
+        )
+        for side in wish.sides:
+            print(f"uint8 hand-over at {side} × {side}: {hand_over_share(wish.threads, side):.2%} of the time")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""`inception-v3-fid` against TensorFlow running the published graph, with random weights under the published names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.inception_tensors import random_tensors
+from tests.numerics.inception_graph import graph_definition, run_graph
+from vaeval_core.features.base import LogitsExtractor, SpatialExtractor
+from vaeval_core.features.catalogue import load_extractor, resolve_extractor
+from vaeval_core.features.converted_weights import Tensors, fold, load_converted
+from vaeval_core.features.fid_weights import import_fid_weights
+from vaeval_core.features.inception_extractor import ClassifyingInceptionExtractor
+from vaeval_core.features.inception_v3 import build_network, scale_to_graph_range
+from vaeval_core.features.verified_weights import WeightsFolder
+from vaeval_core.protocol import ExtractorSpec
+from vaeval_core.types import Float32, Uint8
+
+pytestmark = pytest.mark.tensorflow
+
+FETCHES = ["pool_3:0", "softmax/logits/MatMul:0", "mixed_6/conv:0"]
+
+
+@pytest.fixture(scope="module")
+def definition() -> Any:
+    return graph_definition(random_tensors())
+
+
+@pytest.fixture(scope="module")
+def weights_folder(definition: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With the weights of the graph file, as a user imports it."""
+    folder = tmp_path_factory.mktemp("home")
+    path = folder / "graph.pb"
+    path.write_bytes(definition.SerializeToString())
+    import_fid_weights(path, folder / "weights", allow_unverified=True)
+    return folder / "weights"
+
+
+@pytest.fixture(scope="module")
+def spec(weights_folder: Path) -> ExtractorSpec:
+    return resolve_extractor(
+        "inception-v3-fid", weights=weights_folder.parent / "graph.pb", weights_folder=weights_folder
+    )
+
+
+@pytest.fixture(scope="module")
+def tensors(weights_folder: Path, spec: ExtractorSpec) -> Tensors:
+    return load_converted(WeightsFolder(weights_folder), spec.weights_digest)
+
+
+@pytest.fixture(scope="module")
+def extractor(spec: ExtractorSpec, tensors: Tensors) -> ClassifyingInceptionExtractor:
+    """As the catalogue makes it, but of batches of two, to be quick."""
+    return ClassifyingInceptionExtractor(
+        spec, build_network(fold(tensors)), scale_to_graph_range, classifier=tensors["softmax/weights"], batch=2
+    )
+
+
+def varied_images(num_images: int, height: int, width: int) -> Uint8:
+    """Noise of rising contrast with a black edge, no two alike."""
+    noise = np.random.default_rng(height).integers(0, 256, (num_images, height, width, 3))
+    contrast = np.linspace(0.2, 1, num_images)[:, None, None, None]
+    images = np.rint(128 + contrast * (noise - 128.0)).astype(np.uint8)
+    images[:, height // 2 :, : width // 2] = 0
+    return images
+
+
+def largest_difference(found: Float32, expected: Float32) -> float:
+    """As a share of the largest value."""
+    assert found.shape == expected.shape
+    assert found.dtype == expected.dtype == np.float32
+    return float(np.abs(found - expected).max() / np.abs(expected).max())
+
+
+def test_the_tensors_are_the_constants_of_the_graph_bit_for_bit(tensors: Tensors) -> None:
+    assert list(tensors) == list(random_tensors())
+    for name, value in random_tensors().items():
+        np.testing.assert_array_equal(tensors[name], value)
+
+
+@pytest.mark.parametrize(("height", "width"), [(40, 56), (320, 300)])
+def test_features_and_logits_are_those_of_the_graph_run_by_tensorflow(
+    extractor: ClassifyingInceptionExtractor, definition: Any, height: int, width: int
+) -> None:
+    images = varied_images(2, height, width)
+    pooled, logits, spatial = run_graph(definition, images, FETCHES)
+    assert largest_difference(extractor.extract(images), pooled) <= 2e-5
+    assert largest_difference(extractor.logits(images), logits) <= 2e-5
+    seven_channels = spatial.reshape(2, 17, 17, 192)[..., :7].reshape(2, 2023)
+    assert largest_difference(extractor.spatial_features(images), seven_channels) <= 2e-5
+
+
+def test_logits_leave_the_bias_out(extractor: ClassifyingInceptionExtractor, definition: Any) -> None:
+    images = varied_images(1, 24, 24)
+    (with_bias,) = run_graph(definition, images, ["softmax/logits:0"])
+    difference = with_bias - extractor.logits(images)
+    np.testing.assert_allclose(difference[0], random_tensors()["softmax/biases"], rtol=0, atol=1e-3)
+
+
+def test_what_is_taken_of_an_image_depends_on_it_alone(extractor: ClassifyingInceptionExtractor) -> None:
+    images = varied_images(5, 24, 32)
+    order = np.random.default_rng(4).permutation(5)
+    for take in (extractor.extract, extractor.logits, extractor.spatial_features):
+        together = take(images)
+        np.testing.assert_array_equal(take(images[order]), together[order])
+        np.testing.assert_array_equal(take(images[3:4]), together[3:4])
+
+
+def test_the_catalogue_gives_an_extractor_that_says_what_it_is(weights_folder: Path, spec: ExtractorSpec) -> None:
+    loaded = load_extractor(spec, weights_folder)
+    assert (loaded.spec, loaded.dimension, loaded.digest) == (spec, 2048, spec.weights_digest)
+    assert (spec.resize, spec.precision) == ("tf1-bilinear", "float32")
+    assert isinstance(loaded, ClassifyingInceptionExtractor)
+    classifies: LogitsExtractor = loaded
+    places: SpatialExtractor = loaded
+    assert classifies.spec == places.spec
