@@ -127,5 +127,5 @@ def _queue_shards(
 def _lock(connection: Connection, claim: FinaliseClaim) -> bool:
     """Hold the owner's row until the end of the transaction; False if the claim is lost."""
     table = OWNERS[claim.owner].table
-    held = connection.execute(select(table.c.id).where(held_by(claim)).with_for_update())
+    held = connection.execute(select(table.c.id).where(held_by(claim)).with_for_update(key_share=True))
     return held.one_or_none() is not None

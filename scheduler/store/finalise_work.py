@@ -53,7 +53,7 @@ def claim(connection: Connection, worker: str, *, lease_seconds: float, max_atte
             .order_by(*order, owner.table.c.id)
             .limit(1)
             # PostgreSQL: pass over what another worker is taking at this moment.
-            .with_for_update(skip_locked=True, of=owner.table)
+            .with_for_update(key_share=True, skip_locked=True, of=owner.table)
             .scalar_subquery()
         )
         taken = connection.execute(

@@ -63,7 +63,7 @@ def _take_best(owner: Owner, worker: str, lease_seconds: float) -> Executable:
         .order_by(shards.c.priority.desc(), owner.of_shard, shards.c.number)
         .limit(1)
         # PostgreSQL: pass over what another worker is taking at this moment. SQLite has one writer at a time.
-        .with_for_update(skip_locked=True, of=shards)
+        .with_for_update(key_share=True, skip_locked=True, of=shards)
         .scalar_subquery()
     )
     return (
@@ -166,8 +166,10 @@ def fail_attempt(connection: Connection, claim: ShardClaim, reason: str, *, retr
     """Queue the shard again or give it up; see `WorkStore.fail_shard`."""
     owner = OWNERS[claim.owner]
     # The owner's row first: whoever else stops this owner takes the rows in the same order, so nobody deadlocks.
-    connection.execute(select(owner.table.c.id).where(owner.table.c.id == claim.owner_id).with_for_update())
-    shard = connection.execute(select(shards).where(_held_by(claim)).with_for_update()).one_or_none()
+    connection.execute(
+        select(owner.table.c.id).where(owner.table.c.id == claim.owner_id).with_for_update(key_share=True)
+    )
+    shard = connection.execute(select(shards).where(_held_by(claim)).with_for_update(key_share=True)).one_or_none()
     if shard is None:
         return False
     if not retry or shard.attempts >= max_attempts:

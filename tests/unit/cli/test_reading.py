@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -292,3 +293,13 @@ def test_db_current_creates_nothing_and_its_check_fails_until_upgraded(vaeval: V
     vaeval("db", "upgrade")
     assert vaeval("db", "current", "--check").exit_code == 0
     assert vaeval("db", "current", "--json").document["is_current"] is True
+
+
+def test_db_current_of_a_newer_database_does_not_advise_an_upgrade(vaeval: Vaeval, home: Path) -> None:
+    assert "vaeval db upgrade" in vaeval("db", "current").stderr
+    vaeval("db", "upgrade")
+    with sqlite3.connect(home / "vaeval.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999_future'")
+    shown = vaeval("db", "current")
+    assert "9999_future" in shown.stdout
+    assert "Next: install the newer vaeval" in shown.stderr
