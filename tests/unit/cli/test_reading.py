@@ -296,10 +296,10 @@ def test_db_current_creates_nothing_and_its_check_fails_until_upgraded(vaeval: V
 
 
 def test_db_current_of_a_newer_database_does_not_advise_an_upgrade(vaeval: Vaeval, home: Path) -> None:
-    assert "vaeval db upgrade" in vaeval("db", "current").stderr
+    assert "vaeval db upgrade" in vaeval("db", "current").err
     vaeval("db", "upgrade")
     with sqlite3.connect(home / "vaeval.db") as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999_future'")
     shown = vaeval("db", "current")
-    assert "9999_future" in shown.stdout
-    assert "Next: install the newer vaeval" in shown.stderr
+    assert "9999_future" in shown.out
+    assert "Next: install the newer vaeval" in shown.err
