@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Files stay whole, so that what a file sets up once is set up once; the slow ones (tests/acceptance) go first.
+IN_PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
@@ -25,10 +27,10 @@ demo: install ## train a small VAE, evaluate five checkpoints of it, print the l
 	@$(BIN)/vaeval demo
 
 test: install lint ## everything: lint, then all tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(IN_PARALLEL)
 
 unit: install ## the fast tests alone
-	@$(BIN)/python -m pytest -m "not service and not tensorflow"
+	@$(BIN)/python -m pytest $(IN_PARALLEL) -m "not service and not tensorflow" tests/unit
 
 lint: install ## ruff, mypy, import contracts
 	@$(BIN)/ruff format --check --quiet . || { echo "Run: make format" >&2; exit 1; }

@@ -58,7 +58,7 @@ def claim(connection: Connection, worker: str, *, lease_seconds: float, max_atte
         )
         taken = connection.execute(
             update(owner.table)
-            .where(owner.table.c.id == best, is_ready(owner, max_attempts))
+            .where(owner.table.c.id == best, owner.can(EvaluationEvent.FINALISE_CLAIMED))
             .values(
                 state=becomes(EvaluationEvent.FINALISE_CLAIMED),
                 lease_owner=worker,
