@@ -30,12 +30,12 @@ class FinaliseOutcome(StrEnum):
 
     FINISHED = "finished"
     FAILED = "failed"
-    SHARD_QUEUED_AGAIN = "shard_queued_again"
+    QUEUED_AGAIN = "queued_again"
     CLAIM_LOST = "claim_lost"
 
 
-class _ShardFileLost(Exception):
-    """A shard file is missing or altered; carries which and why through the merge that was reading it."""
+class _FileLost(Exception):
+    """A file is missing or altered; carries which and why through the merge that was reading it."""
 
     def __init__(self, file: StoredFile, reason: str) -> None:
         super().__init__(reason)
@@ -64,10 +64,10 @@ def finalise(claim: FinaliseClaim, *, work: WorkStore, artifacts: ArtifactStore)
             is_recorded = _finish_reference(claim, work, artifacts)
         else:
             is_recorded = _finish_evaluation(claim, work, artifacts)
-    except _ShardFileLost as lost:
-        _LOG.warning("shard_file_lost", extra={"key": lost.file.key, "reason": lost.reason})
+    except _FileLost as lost:
+        _LOG.warning("file_lost", extra={"key": lost.file.key, "reason": lost.reason})
         is_recorded = work.recompute_shard(claim, lost.file, lost.reason)
-        return FinaliseOutcome.SHARD_QUEUED_AGAIN if is_recorded else FinaliseOutcome.CLAIM_LOST
+        return FinaliseOutcome.QUEUED_AGAIN if is_recorded else FinaliseOutcome.CLAIM_LOST
     except ServiceUnreachable:
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, the evaluation must fail with it, not be tried for ever
@@ -89,7 +89,7 @@ def _finish_reference(claim: FinaliseClaim, work: WorkStore, artifacts: Artifact
 def _finish_evaluation(claim: FinaliseClaim, work: WorkStore, artifacts: ArtifactStore) -> bool:
     if claim.reference is None:
         raise ValueError(f"Evaluation {claim.owner_id} was given to be finalised without a reference.")
-    reference = artifacts.read_arrays(claim.reference)
+    reference = _read(artifacts, claim.reference)
     summary = merge_shards(_shards(claim, artifacts), claim.protocol)
     scores = score(summary, reference, claim.protocol)
     pictures = None
@@ -113,9 +113,11 @@ def _delete_quietly(artifacts: ArtifactStore, keys: list[str]) -> None:
 
 
 def _shards(claim: FinaliseClaim, artifacts: ArtifactStore) -> Iterator[dict[str, NDArray[Any]]]:
-    for file in claim.shards:
-        try:
-            arrays = artifacts.read_arrays(file)
-        except StorageFailed as error:
-            raise _ShardFileLost(file, str(error)) from error
-        yield arrays
+    return (_read(artifacts, file) for file in claim.shards)
+
+
+def _read(artifacts: ArtifactStore, file: StoredFile) -> dict[str, NDArray[Any]]:
+    try:
+        return artifacts.read_arrays(file)
+    except StorageFailed as error:
+        raise _FileLost(file, str(error)) from error

@@ -130,7 +130,7 @@ def test_a_shard_file_that_is_gone_is_computed_again_and_the_scores_are_the_same
         content[-1] ^= 1
         victim.write_bytes(content)
     outcome = finalise(claim, work=application.work, artifacts=application.artifacts)
-    assert outcome is FinaliseOutcome.SHARD_QUEUED_AGAIN
+    assert outcome is FinaliseOutcome.QUEUED_AGAIN
     again = application.work.claim_shard("worker@host")
     assert again is not None
     assert again.number == 1
@@ -156,14 +156,18 @@ def test_a_metric_of_another_version_fails_the_evaluation_with_the_reason(tmp_pa
     assert "fid version 99" in (record.error or "")
 
 
-def test_a_merged_reference_that_is_gone_fails_the_evaluation_with_the_reason(application: Application) -> None:
+def test_a_merged_reference_that_is_gone_is_computed_again_and_the_scores_come_out(application: Application) -> None:
     finalise_next(application, "reference")
     claim = claimed(application, "evaluation")
     assert claim.reference is not None
     artifact(application, claim.reference.key).unlink()
     outcome = finalise(claim, work=application.work, artifacts=application.artifacts)
-    assert outcome is FinaliseOutcome.FAILED
-    assert claim.reference.key in (application.reads.evaluation(1).error or "")
+    assert outcome is FinaliseOutcome.QUEUED_AGAIN
+    assert application.work.claim_finalise("worker@host") is None
+    compute_all_shards(application)
+    finalise_next(application, "reference")
+    assert finalise_next(application, "evaluation") is FinaliseOutcome.FINISHED
+    assert None not in score_values(application).values()
 
 
 @pytest.mark.parametrize("owner", ["reference", "evaluation"])
