@@ -36,10 +36,13 @@ def recompute(
         return False
     if file == claim.reference:
         _queue_reference(connection, file, reason)
+    made_it = and_(owner.of_shard == claim.owner_id, shards.c.file_key == file.key)
+    lost = _queue_shards(connection, made_it, shards.c.attempts, reason)
+    if not lost:
+        # No shard of its own limits how often this happens, so the attempts of the finalisation do.
         give_back(connection, owner, claim.owner_id, EvaluationEvent.SHARD_FILE_LOST, reason, max_attempts=max_attempts)
         return True
-    made_it = and_(owner.of_shard == claim.owner_id, shards.c.file_key == file.key)
-    for shard in _queue_shards(connection, made_it, shards.c.attempts, reason):
+    for shard in lost:
         entry = owner.shard_entry(ShardEvent.FILE_LOST, claim.owner_id, shard.id, detail={"reason": reason})
         write_entries(connection, [entry])
         if shard.attempts >= max_attempts:
@@ -57,6 +60,8 @@ def recompute(
             attempts=owner.table.c.attempts - 1,
         )
     )
+    entry = owner.entry(EvaluationEvent.SHARD_FILE_LOST, claim.owner_id, detail={"reason": reason, "file": file.key})
+    write_entries(connection, [entry])
     return True
 
 

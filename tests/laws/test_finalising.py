@@ -270,6 +270,14 @@ class TestLostFiles:
         assert again.reference is not None
         assert again.reference.key == "new"
 
+    def test_a_lost_file_that_no_shard_made_cannot_be_lost_for_ever(self, stores: Stores) -> None:
+        claim = self.ready(stores)
+        for _ in range(2):
+            assert stores.work.recompute_shard(claim, stored_file("nobody's"), "Missing.")
+            claim = stores.claim_finalise()
+        assert stores.work.recompute_shard(claim, stored_file("nobody's"), "Missing.")
+        assert stores.error_of(claim.owner_id) == "Merging its shards failed after 3 attempts. Missing."
+
     def test_two_evaluations_that_miss_the_same_reference_queue_it_once(self, stores: Stores) -> None:
         stores.submit("a", "b")
         merged = stores.make_reference()
