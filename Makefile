@@ -15,9 +15,9 @@ help: ## list the jobs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
 
 $(STAMP): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "vaeval needs Python 3.11 or newer. Received: $$($(PYTHON) --version 2>&1). Next: make PYTHON=/path/to/python3.11 demo" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { echo "vaeval needs Python 3.11, 3.12 or 3.13: TensorFlow has no build for others. Received: $$($(PYTHON) --version 2>&1). Next: make PYTHON=/path/to/python3.11 demo" >&2; exit 1; }
 	@echo "Installing into $(VENV) (once; a few minutes)" >&2
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { rm -rf $(VENV); $(PYTHON) -m venv $(VENV); } || { rm -rf $(VENV); echo "Python could not make a virtual environment. Next: install its venv module (Debian and Ubuntu: apt install python3-venv), or make PYTHON=/path/to/another/python" >&2; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $(STAMP)
 
