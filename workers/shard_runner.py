@@ -175,6 +175,8 @@ class ShardRunner:
             with _log_context(claim.owner, claim.owner_id):
                 outcome = self._finalise(claim)
                 _LOG.info("finalised", extra={"outcome": str(outcome)})
+            if outcome is FinaliseOutcome.RELEASED:
+                return  # what stood in the way may stand in the way of the next too, and needs time to pass
 
     def _finalise(self, claim: FinaliseClaim) -> FinaliseOutcome:
         with Heartbeat(lambda: self._work.renew_finalise(claim), every=self._beat_seconds):

@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, insert, null, select, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, insert, null, or_, select, update
 
 from scheduler.lifecycle import EvaluationEvent, EvaluationState, ShardState
 from scheduler.store.base import FinaliseClaim, StoredFile
@@ -32,6 +32,8 @@ def is_ready(owner: Owner, max_attempts: int) -> ColumnElement[bool]:
     conditions = [
         owner.can(EvaluationEvent.FINALISE_CLAIMED),
         owner.table.c.attempts < max_attempts,
+        # Nobody holds these rows; after an attempt that failed, the lease stands for the pause.
+        or_(owner.table.c.lease_expires_at.is_(None), owner.table.c.lease_expires_at <= database_now()),
         ~unfinished_shard,
     ]
     if owner is EVALUATION:

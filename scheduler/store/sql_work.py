@@ -85,6 +85,14 @@ class SqlWorkStore:
             lambda connection: finalise_failures.fail_claim(connection, claim, storable(reason))
         )
 
+    def release_finalise(self, claim: FinaliseClaim, reason: str) -> bool:
+        """See `WorkStore.release_finalise`."""
+        return self._database.write(
+            lambda connection: finalise_failures.release_claim(
+                connection, claim, storable(reason), max_attempts=self._max_attempts
+            )
+        )
+
     def recompute_shard(self, claim: FinaliseClaim, file: StoredFile, reason: str) -> bool:
         """See `WorkStore.recompute_shard`."""
         return self._database.write(

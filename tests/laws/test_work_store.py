@@ -285,6 +285,70 @@ class TestAttempts:
         assert not stores.work.release_shard(claim), "it is not his any more"
 
 
+class TestLeavingToOthers:
+    """A worker whose machine is broken is soon free again: it must not use up all attempts of a shard alone."""
+
+    def fail_on(self, stores: Stores, worker: str) -> ShardClaim:
+        """The first shard of two, failed and past its pause."""
+        claim = stores.claim(worker)
+        assert claim.number == 0
+        assert stores.work.fail_shard(claim, "No such folder.", retry=True)
+        stores.execute(f"UPDATE shards SET not_before = {_ago(stores, '-1 seconds')} WHERE id = {claim.shard_id}")
+        return claim
+
+    def report(self, stores: Stores, *names: str) -> None:
+        for name in names:
+            stores.work.report_worker(name, host="node", pid=7, device="cpu", threads=1, versions={})
+
+    def test_a_shard_goes_to_another_worker_after_it_failed_on_one(self, stores: Stores) -> None:
+        stores.submit_one()
+        stores.make_reference()
+        self.report(stores, "broken", "sound")
+        failed = self.fail_on(stores, "broken")
+        assert stores.claim("broken").number == 1
+        assert stores.work.claim_shard("broken") is None
+        assert stores.recovery.claimable() == 1, "there is work for somebody"
+        assert stores.claim("sound").shard_id == failed.shard_id
+
+    def test_a_worker_that_is_alone_tries_again(self, stores: Stores) -> None:
+        stores.submit_one()
+        self.report(stores, "alone")
+        failed = self.fail_on(stores, "alone")
+        assert stores.claim("alone").shard_id == failed.shard_id
+
+    @pytest.mark.parametrize("fate", ["retired", "silent"])
+    def test_a_worker_that_is_gone_is_not_waited_for(self, stores: Stores, fate: str) -> None:
+        stores.submit_one()
+        self.report(stores, "broken", "gone")
+        failed = self.fail_on(stores, "broken")
+        if fate == "retired":
+            stores.work.retire_worker("gone")
+        else:  # a lease is ten minutes here
+            stores.execute(f"UPDATE workers SET heartbeat_at = {_ago(stores, '-21 minutes')} WHERE worker = 'gone'")
+        assert stores.claim("broken").shard_id == failed.shard_id
+
+    def test_what_nobody_else_wants_comes_back_in_the_end(self, stores: Stores) -> None:
+        stores.submit_one()
+        self.report(stores, "broken", "deaf")
+        failed = self.fail_on(stores, "broken")
+        stores.execute(f"UPDATE shards SET not_before = {_ago(stores, '-11 minutes')} WHERE id = {failed.shard_id}")
+        assert stores.claim("broken").shard_id == failed.shard_id
+
+    def test_only_the_last_failure_counts(self, stores: Stores) -> None:
+        stores.submit_one()
+        self.report(stores, "first", "second")
+        self.fail_on(stores, "first")
+        failed = self.fail_on(stores, "second")
+        assert stores.claim("first").shard_id == failed.shard_id
+
+    def test_a_shard_that_was_given_back_since_is_free_for_all(self, stores: Stores) -> None:
+        stores.submit_one()
+        self.report(stores, "broken", "sound")
+        failed = self.fail_on(stores, "broken")
+        assert stores.work.release_shard(stores.claim("sound"))
+        assert stores.claim("broken").shard_id == failed.shard_id
+
+
 class TestWorkers:
     def test_a_slot_that_reports_is_listed_until_it_retires(self, stores: Stores) -> None:
         stores.work.report_worker("gpu-1", host="node", pid=7, device="gpu:0", threads=4, versions={"keras": "3.15.1"})
