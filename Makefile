@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Files stay whole, so that what a file sets up once is set up once; the slow ones (tests/acceptance) go first.
+IN_PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
@@ -13,9 +15,9 @@ help: ## list the jobs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
 
 $(STAMP): pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "vaeval needs Python 3.11 or newer. Received: $$($(PYTHON) --version 2>&1). Next: make PYTHON=/path/to/python3.11 demo" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { echo "vaeval needs Python 3.11, 3.12 or 3.13: TensorFlow has no build for others. Received: $$($(PYTHON) --version 2>&1). Next: make PYTHON=/path/to/python3.11 demo" >&2; exit 1; }
 	@echo "Installing into $(VENV) (once; a few minutes)" >&2
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || { rm -rf $(VENV); $(PYTHON) -m venv $(VENV); } || { rm -rf $(VENV); echo "Python could not make a virtual environment. Next: install its venv module (Debian and Ubuntu: apt install python3-venv), or make PYTHON=/path/to/another/python" >&2; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $(STAMP)
 
@@ -25,10 +27,10 @@ demo: install ## train a small VAE, evaluate five checkpoints of it, print the l
 	@$(BIN)/vaeval demo
 
 test: install lint ## everything: lint, then all tests
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(IN_PARALLEL)
 
 unit: install ## the fast tests alone
-	@$(BIN)/python -m pytest -m "not service and not tensorflow"
+	@$(BIN)/python -m pytest $(IN_PARALLEL) -m "not service and not tensorflow" tests/unit
 
 lint: install ## ruff, mypy, import contracts
 	@$(BIN)/ruff format --check --quiet . || { echo "Run: make format" >&2; exit 1; }

@@ -13,16 +13,20 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from cli import rendering
-from cli.number_formats import count, with_error
+from cli.number_formats import count, id_list, with_error
 
 if TYPE_CHECKING:
     from scheduler.store.base import ReadStore
+    from vaeval_core.evaluation_result import Score
 
 Row = Mapping[str, Any]
 """A row of the view `leaderboard`."""
 
 COMPARABLE_EXTRACTORS = frozenset({"inception-v3-fid"})
 """Feature networks whose FID may stand beside published ones."""
+
+MOST_WARNINGS = 8
+"""Lines of warnings below the tables: more are not read."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +55,11 @@ def print_boards(reads: ReadStore, fingerprints: Sequence[str], *, marked: Colle
         marked: Ids of the evaluations to mark.
     """
     rows = [row for fingerprint in fingerprints for row in reads.leaderboard(fingerprint=fingerprint)]
-    print_tables(rows, marked=marked)
+    print_tables(reads, rows, marked=marked)
 
 
-def print_tables(rows: Sequence[Row], *, marked: Collection[int] = ()) -> None:
-    """One table per fingerprint; marked rows have a ▸ before their rank."""
+def print_tables(reads: ReadStore, rows: Sequence[Row], *, marked: Collection[int] = ()) -> None:
+    """One table per fingerprint; marked rows have a ▸ before their rank. Then what a reader of the rows must know."""
     for number, board in enumerate(by_fingerprint(rows)):
         if number:
             rendering.data("")
@@ -68,6 +72,35 @@ def print_tables(rows: Sequence[Row], *, marked: Collection[int] = ()) -> None:
             rendering.note(f"No room for {', '.join(hidden)}: widen the terminal, or use --format csv.")
         for warning in _warnings(board[0]):
             rendering.note(warning)
+    sentences = score_warnings({row["evaluation"]: reads.evaluation(row["evaluation"]).scores for row in rows})
+    for sentence in sentences[:MOST_WARNINGS]:
+        rendering.note(sentence)
+    if len(sentences) > MOST_WARNINGS:
+        rendering.note(f"{len(sentences) - MOST_WARNINGS} more such warnings: vaeval show EVALUATION has those of one.")
+
+
+def score_warnings(scores: Mapping[int, Sequence[Score]]) -> list[str]:
+    """Warnings of the scores of several evaluations, each once, with its metrics and the evaluations that carry it.
+
+    Args:
+        scores: Id of an evaluation → its scores.
+
+    Returns:
+        Lines; those that most evaluations carry first.
+    """
+    metrics: dict[str, list[str]] = {}
+    carriers: dict[str, list[int]] = {}
+    for evaluation_id, of_evaluation in scores.items():
+        for score in of_evaluation:
+            for sentence in score.value.warnings:
+                metrics.setdefault(sentence, []).append(score.metric)
+                carriers.setdefault(sentence, []).append(evaluation_id)
+    ids = {sentence: sorted(set(carrying)) for sentence, carrying in carriers.items()}
+    return [
+        f"{', '.join(dict.fromkeys(metrics[sentence]))} ({'id' if len(ids[sentence]) == 1 else 'ids'}"
+        f" {id_list(ids[sentence])}): {sentence}"
+        for sentence in sorted(ids, key=lambda sentence: -len(ids[sentence]))
+    ]
 
 
 def as_markdown(rows: Sequence[Row]) -> str:

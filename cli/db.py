@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli import rendering
 from cli.exit_codes import ExitCode
 from cli.options import Json
+
+if TYPE_CHECKING:
+    from scheduler.store.database import Database
 
 
 def upgrade(as_json: Json = False) -> None:
@@ -62,6 +65,7 @@ def current(
     database = Database(settings.database_url)
     try:
         revision, head = schema.current_revision(database), schema.head_revision()
+        next_step = _next_step(database)
     finally:
         database.dispose()
     is_current = revision == head
@@ -72,7 +76,19 @@ def current(
         )
     else:
         rendering.data(f"{revision or 'none'}" + ("" if is_current else f" (needed: {head})"))
-        if not is_current:
-            rendering.note("Next: vaeval db upgrade")
+        if next_step is not None:
+            rendering.note(f"Next: {next_step}")
     if check and not is_current:
         raise typer.Exit(ExitCode.SCHEMA)
+
+
+def _next_step(database: Database) -> str | None:
+    """What brings database and program together; nothing if they are. An older program cannot upgrade a newer database."""
+    from scheduler.store.schema import require_current
+    from vaeval_core.errors import SchemaMismatch
+
+    try:
+        require_current(database)
+    except SchemaMismatch as mismatch:
+        return mismatch.next_step
+    return None

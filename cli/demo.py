@@ -142,7 +142,15 @@ def train(home: Path, *, retrain: bool = False) -> tuple[Path, ...]:
     rendering.note("Training a small VAE on the training half of the bundled handwritten digits (about 20 s) …")
     log_path = home / "logs" / "training.log"
     log_path.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "cli.demo_training", "--output", str(folder), *(["--retrain"] if retrain else [])]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "cli.demo_training",
+        "--output",
+        str(folder),
+        *(["--retrain"] if retrain else []),
+    ]
     with log_path.open("wb") as log:
         # No GPU: the model is so small that starting one takes longer than the training.
         environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "-1"}

@@ -94,7 +94,7 @@ def gather(wish: Wish, settings: Settings, *, on_images_surveyed: Callable[[int,
     from scheduler.submission import forward_passes, prepare, without_duplicates
     from vaeval_core.shard_plan import DEFAULT_SHARD_SIZE
 
-    _, notes = without_duplicates(descriptions)
+    checkpoints, notes = without_duplicates(descriptions)
     requests = prepare(
         descriptions,
         images,
@@ -110,7 +110,12 @@ def gather(wish: Wish, settings: Settings, *, on_images_surveyed: Callable[[int,
         images=images,
         requests=tuple(requests),
         forward_passes=forward_passes(requests),
-        notes=(*notes, *_skipped(images.skipped), *_fewer_images(request, len(images))),
+        notes=(
+            *notes,
+            *_assumptions(checkpoints),
+            *_skipped(images.skipped),
+            *_fewer_images(request, len(images)),
+        ),
     )
 
 
@@ -209,6 +214,23 @@ def _describe_all(paths: Sequence[Path]) -> tuple[CheckpointDescription, ...]:
             next_step="leave them out, or look at one: vaeval run " + str(rejected[0][0]),
         )
     return tuple(described)
+
+
+def _assumptions(checkpoints: Sequence[CheckpointDescription]) -> list[str]:
+    """What was assumed about checkpoints; the same of several is one sentence, for a sweep has one architecture."""
+    names: dict[str, list[str]] = {}
+    for checkpoint in checkpoints:
+        for note in checkpoint.notes:
+            names.setdefault(note, []).append(checkpoint.name)
+    return [f"{_whose(of, len(checkpoints))}: {note}" for note, of in names.items()]
+
+
+def _whose(names: Sequence[str], total: int) -> str:
+    if len(names) == 1:
+        return names[0]
+    if len(names) == total:
+        return f"All {total} checkpoints"
+    return f"{len(names)} of {total} checkpoints ({names[0]} and {len(names) - 1} more)"
 
 
 def _skipped(paths: Sequence[str]) -> list[str]:

@@ -54,25 +54,26 @@ def leaderboard(
             "--json and --format exclude each other.", received=f"--json --format {output}", expected="one of the two"
         )
     with open_application(Settings.from_environment()) as application:
-        rows = application.reads.leaderboard(fingerprint=fingerprint)
-    chosen = choose(rows, protocol=protocol, top=top)
-    if fingerprint is not None and not rows:
-        raise NotFound(
-            "No finished evaluation has this fingerprint.",
-            received=fingerprint,
-            expected="the first characters of a fingerprint with finished evaluations",
-            next_step="vaeval leaderboard shows them all",
-        )
-    if as_json or output is Format.JSON:
-        rendering.document("leaderboard", {"rows": [dict(row) for row in chosen]})
-    elif not chosen:
-        rendering.note("No evaluation is finished yet. Next: vaeval status, or vaeval demo to see one")
-    elif output is Format.CSV:
-        rendering.data(as_csv(chosen))
-    elif output is Format.MARKDOWN:
-        rendering.data(as_markdown(chosen))
-    else:
-        print_tables(chosen)
+        reads = application.reads
+        rows = reads.leaderboard(fingerprint=fingerprint)
+        chosen = choose(rows, protocol=protocol, top=top)
+        if fingerprint is not None and not rows:
+            raise NotFound(
+                "No finished evaluation has this fingerprint.",
+                received=fingerprint,
+                expected="the first characters of a fingerprint with finished evaluations",
+                next_step="vaeval leaderboard shows them all",
+            )
+        if as_json or output is Format.JSON:
+            rendering.document("leaderboard", {"rows": [dict(row) for row in chosen]})
+        elif not chosen:
+            rendering.note("No evaluation is finished yet. Next: vaeval status, or vaeval demo to see one")
+        elif output is Format.CSV:
+            rendering.data(as_csv(chosen))
+        elif output is Format.MARKDOWN:
+            rendering.data(as_markdown(chosen))
+        else:
+            print_tables(reads, chosen)
 
 
 def choose(rows: Sequence[Row], *, protocol: str | None, top: int | None) -> list[Row]:

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import signal
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from cli import rendering
+from cli.forecast import forecast_here
 from cli.local_workers import LocalWorkers, inline_command, local_workers, worker_command
-from cli.number_formats import count, duration, rate
+from cli.number_formats import count, id_list
 from cli.progress import progress_display, wait_until_over
 from vaeval_core.errors import InvalidInput
 
 if TYPE_CHECKING:
     from scheduler.composition import Application
-    from scheduler.store.base import EvaluationRecord, EvaluationRequest, Progress, SubmissionReceipt
+    from scheduler.store.base import EvaluationRecord, EvaluationRequest, SubmissionReceipt
     from vaeval_core.images.base import ImageSet
-
-CPU_IMAGES_PER_SECOND = 8.0
-"""InceptionV3 at 299 × 299 in float32 on one CPU core, measured on a 2-core x86 machine: what is assumed before this
-installation has measured its own rate."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +49,15 @@ class Crew:
                 expected="--inline alone, or --workers without it",
             )
 
+    @property
+    def slots(self) -> int | None:
+        """How many will work; None if that depends on the GPUs of the machine, which only the worker program looks up."""
+        if self.inline:
+            return 1
+        if self.workers is not None or self.devices == "auto":
+            return self.workers
+        return len([name for name in self.devices.split(",") if name.strip()])
+
 
 def evaluate_here(
     application: Application, images: ImageSet, requests: Sequence[EvaluationRequest], crew: Crew
@@ -71,11 +76,12 @@ def evaluate_here(
     receipt = register(application, images, requests)
     ids = [entry.evaluation_id for entry in receipt.evaluations]
     created = sum(entry.created for entry in receipt.evaluations)
-    rendering.note(f"{count(created, 'new evaluation')}, {len(ids) - created} known already (ids {_range(ids)}).")
+    rendering.note(f"{count(created, 'new evaluation')}, {len(ids) - created} known already (ids {id_list(ids)}).")
     progress = application.reads.progress(ids)
     if not progress.is_over:
-        extractors = {request.protocol.extractor.name for request in requests}
-        rendering.note(forecast(progress, application.reads.images_per_second(), crew, extractors))
+        extractor = requests[0].protocol.extractor.name  # one for all: they come from one command line
+        measured = application.reads.images_per_second(extractor)
+        rendering.note(forecast_here(progress, measured, extractor, workers=crew.slots))
         with _terminated_like_interrupted(), ExitStack() as stack:
             if crew.inline:
                 command = inline_command(ids, devices=crew.devices, threads=crew.threads)
@@ -99,53 +105,6 @@ def _watch(application: Application, ids: Sequence[int], workers: LocalWorkers) 
     rendering.note(f"Workers are starting; they write to {workers.log}")
     with progress_display() as show:
         wait_until_over(application.reads, ids, show, ended=workers.ended)
-
-
-def forecast(
-    progress: Progress,
-    measured_per_worker: float | None,
-    crew: Crew,
-    extractors: Collection[str],
-    cores: int | None = None,
-) -> str:
-    """What there is to do, how long it will take, and on what ground that is said.
-
-    Args:
-        progress: Of the evaluations to be done.
-        measured_per_worker: Images per second of recent shards of this installation, None before any.
-        crew: Who works.
-        extractors: Names of the feature networks; a rate is assumed for InceptionV3 only.
-        cores: CPU cores; by default those that this process may use.
-    """
-    left = progress.images_total - progress.images_done
-    work = f"{count(left, 'image')} to go through the feature network"
-    if measured_per_worker is not None:
-        workers = 1 if crew.inline else crew.workers or 1
-        seconds = left / (measured_per_worker * workers)
-        return f"{work}: {_about(seconds)}, at {rate(measured_per_worker)} per worker as in recent shards here."
-    if not any(name.startswith("inception-v3") for name in extractors):
-        return f"{work}."
-    cores = cores or usable_cores()
-    return (
-        f"{work}: {_about(left / (CPU_IMAGES_PER_SECOND * cores))} on {count(cores, 'CPU core')}, much less with a"
-        f" GPU. An assumption ({rate(CPU_IMAGES_PER_SECOND)} on a core): nothing has been measured here yet."
-    )
-
-
-def _about(seconds: float) -> str:
-    return f"about {duration(seconds)}" if seconds >= 1 else duration(seconds)
-
-
-def usable_cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _range(ids: Sequence[int]) -> str:
-    ordered = sorted(ids)
-    if len(ordered) > 2 and ordered[-1] - ordered[0] == len(ordered) - 1:
-        return f"{ordered[0]}–{ordered[-1]}"
-    return ", ".join(map(str, ordered[:10])) + (" …" if len(ordered) > 10 else "")
 
 
 @contextmanager

@@ -99,7 +99,7 @@ def worker_command(
     *, devices: str, workers: int | None, threads: int | None, until_stdin_closes: bool = False
 ) -> list[str]:
     """The command line of the worker program; `until_stdin_closes` ties its life to ours."""
-    command = [sys.executable, "-m", "workers", "--devices", devices]
+    command = [sys.executable, "-P", "-m", "workers", "--devices", devices]
     if workers is not None:
         command += ["--workers", str(workers)]
     if threads is not None:
@@ -110,7 +110,7 @@ def worker_command(
 def inline_command(evaluation_ids: Sequence[int], *, devices: str, threads: int | None) -> list[str]:
     """The command line of the worker program without a broker, which ends with these evaluations."""
     ids = ",".join(map(str, evaluation_ids))
-    command = [sys.executable, "-m", "workers.inline", "--evaluations", ids, "--devices", devices]
+    command = [sys.executable, "-P", "-m", "workers.inline", "--evaluations", ids, "--devices", devices]
     return command if threads is None else [*command, "--threads", str(threads)]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 
 def significant(value: float, digits: int = 4) -> str:
@@ -57,6 +58,18 @@ def count(number: int, noun: str, plural: str | None = None) -> str:
     ('1 evaluation', '12,000 images', '2 entries')
     """
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def id_list(ids: Sequence[int]) -> str:
+    """Ids of evaluations, a run of three or more by its ends, and not all of many.
+
+    >>> id_list([3, 1, 2]), id_list([1, 2]), id_list([7, 3]), id_list(range(1, 30, 2))
+    ('1–3', '1, 2', '3, 7', '1, 3, 5, 7, 9, 11, 13, 15, 17, 19 …')
+    """
+    ordered = sorted(ids)
+    if len(ordered) > 2 and ordered[-1] - ordered[0] == len(ordered) - 1:
+        return f"{ordered[0]}–{ordered[-1]}"
+    return ", ".join(map(str, ordered[:10])) + (" …" if len(ordered) > 10 else "")
 
 
 def rate(images_per_second: float) -> str:

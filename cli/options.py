@@ -67,7 +67,8 @@ ShardSize = Annotated[
         "--shard-size",
         metavar="N",
         min=1,
-        help="Images per shard, in whole batches of 32: what a crash can cost. Changes no score. Default: 128.",
+        max=4096,
+        help="Images per shard, at most 4096, in whole batches of 32: what a crash can cost. Changes no score. Default: 128.",
     ),
 ]
 Priority = Annotated[int, typer.Option("--priority", metavar="N", help="Higher goes first.")]

@@ -42,12 +42,20 @@ def print_outcome(
                     "created": created[record.evaluation_id],
                     "state": record.state,
                     "error": record.error,
+                    "notes": list(record.description.get("notes", [])),
+                    "warnings": _warnings(reads, record),
                 }
                 for record in records
             ],
             "rows": [dict(row) for row in reads.leaderboard(evaluation_ids=ids)],
         },
     )
+
+
+def _warnings(reads: ReadStore, record: EvaluationRecord) -> dict[str, list[str]]:
+    """Metric → what a reader of its value must know; only metrics that have something."""
+    scores = reads.evaluation(record.evaluation_id).scores
+    return {score.metric: list(score.value.warnings) for score in scores if score.value.warnings}
 
 
 def print_failures(records: Sequence[EvaluationRecord]) -> None:

@@ -88,6 +88,7 @@ def submit(
         if not (wait and as_json):
             _print_receipt(receipt, gathered, as_json=as_json)
         _announce(settings, receipt)
+        _say_how_long(application, receipt, gathered)
         if wait:
             _wait(application, receipt, timeout, as_json=as_json)
         else:
@@ -103,6 +104,17 @@ def _announce(settings: Settings, receipt: SubmissionReceipt) -> None:
     if receipt.new_shards:
         with broker(settings) as broker_url:
             announce(CeleryWorkQueue(broker_url), receipt)
+
+
+def _say_how_long(application: Application, receipt: SubmissionReceipt, gathered: Gathered) -> None:
+    from cli.forecast import forecast_of_service
+
+    reads = application.reads
+    progress = reads.progress([entry.evaluation_id for entry in receipt.evaluations])
+    if not progress.is_over:
+        extractor = gathered.request.extractor
+        alive = sum(worker.is_alive for worker in reads.workers())
+        rendering.note(forecast_of_service(progress, reads.images_per_second(extractor), extractor, alive=alive))
 
 
 def _print_receipt(receipt: SubmissionReceipt, gathered: Gathered, *, as_json: bool) -> None:
@@ -121,6 +133,7 @@ def _print_receipt(receipt: SubmissionReceipt, gathered: Gathered, *, as_json: b
                         "seed": request.protocol.seed,
                         "created": entry.created,
                         "state": entry.state,
+                        "notes": list(request.checkpoint.description.get("notes", [])),
                     }
                     for entry, request in zip(receipt.evaluations, gathered.requests, strict=True)
                 ],

@@ -6,6 +6,10 @@
 Files are read one by one in shard order, so that any number of images fits in memory and sums are taken in one order
 whatever the order of arrival. Everything is keyed by the claim's fencing token: a finaliser that lost its lease records
 nothing and removes what it wrote.
+
+    a file is gone or altered                         its shard is computed again
+    anything that may pass: storage, memory, time     somebody tries again; after the last attempt it fails
+    an error of vaeval about the numbers or settings  it fails at once: it would fail everywhere
 """
 
 from __future__ import annotations
@@ -19,7 +23,7 @@ from numpy.typing import NDArray
 
 from scheduler.store.artifacts import ArtifactStore
 from scheduler.store.base import FinaliseClaim, StoredFile, WorkStore
-from vaeval_core.errors import ServiceUnreachable, StorageFailed, VaevalError
+from vaeval_core.errors import FileLost, ServiceUnreachable, StorageFailed, VaevalError
 from vaeval_core.evaluate import merge_reference, merge_shards, score
 
 _LOG = logging.getLogger(__name__)
@@ -30,12 +34,13 @@ class FinaliseOutcome(StrEnum):
 
     FINISHED = "finished"
     FAILED = "failed"
-    SHARD_QUEUED_AGAIN = "shard_queued_again"
+    QUEUED_AGAIN = "queued_again"
+    RELEASED = "released"
     CLAIM_LOST = "claim_lost"
 
 
-class _ShardFileLost(Exception):
-    """A shard file is missing or altered; carries which and why through the merge that was reading it."""
+class _FileLost(Exception):
+    """A file is missing or altered; carries which and why through the merge that was reading it."""
 
     def __init__(self, file: StoredFile, reason: str) -> None:
         super().__init__(reason)
@@ -64,17 +69,26 @@ def finalise(claim: FinaliseClaim, *, work: WorkStore, artifacts: ArtifactStore)
             is_recorded = _finish_reference(claim, work, artifacts)
         else:
             is_recorded = _finish_evaluation(claim, work, artifacts)
-    except _ShardFileLost as lost:
-        _LOG.warning("shard_file_lost", extra={"key": lost.file.key, "reason": lost.reason})
+    except _FileLost as lost:
+        _LOG.warning("file_lost", extra={"key": lost.file.key, "reason": lost.reason})
         is_recorded = work.recompute_shard(claim, lost.file, lost.reason)
-        return FinaliseOutcome.SHARD_QUEUED_AGAIN if is_recorded else FinaliseOutcome.CLAIM_LOST
+        return FinaliseOutcome.QUEUED_AGAIN if is_recorded else FinaliseOutcome.CLAIM_LOST
     except ServiceUnreachable:
         raise
-    except Exception as error:  # noqa: BLE001 - whatever it is, the evaluation must fail with it, not be tried for ever
+    except StorageFailed as error:
+        return _release(claim, work, str(error))
+    except VaevalError as error:
         _LOG.exception("finalise_failed")
-        reason = str(error) if isinstance(error, VaevalError) else f"{type(error).__name__}: {error}"
-        return FinaliseOutcome.FAILED if work.fail_finalise(claim, reason) else FinaliseOutcome.CLAIM_LOST
+        return FinaliseOutcome.FAILED if work.fail_finalise(claim, str(error)) else FinaliseOutcome.CLAIM_LOST
+    except Exception as error:  # noqa: BLE001 - out of memory or of time, a storage's own errors: another may succeed
+        _LOG.exception("finalise_raised")
+        return _release(claim, work, f"{type(error).__name__}: {error}")
     return FinaliseOutcome.FINISHED if is_recorded else FinaliseOutcome.CLAIM_LOST
+
+
+def _release(claim: FinaliseClaim, work: WorkStore, reason: str) -> FinaliseOutcome:
+    _LOG.warning("finalise_released", extra={"reason": reason})
+    return FinaliseOutcome.RELEASED if work.release_finalise(claim, reason) else FinaliseOutcome.CLAIM_LOST
 
 
 def _finish_reference(claim: FinaliseClaim, work: WorkStore, artifacts: ArtifactStore) -> bool:
@@ -89,7 +103,7 @@ def _finish_reference(claim: FinaliseClaim, work: WorkStore, artifacts: Artifact
 def _finish_evaluation(claim: FinaliseClaim, work: WorkStore, artifacts: ArtifactStore) -> bool:
     if claim.reference is None:
         raise ValueError(f"Evaluation {claim.owner_id} was given to be finalised without a reference.")
-    reference = artifacts.read_arrays(claim.reference)
+    reference = _read(artifacts, claim.reference)
     summary = merge_shards(_shards(claim, artifacts), claim.protocol)
     scores = score(summary, reference, claim.protocol)
     pictures = None
@@ -113,9 +127,11 @@ def _delete_quietly(artifacts: ArtifactStore, keys: list[str]) -> None:
 
 
 def _shards(claim: FinaliseClaim, artifacts: ArtifactStore) -> Iterator[dict[str, NDArray[Any]]]:
-    for file in claim.shards:
-        try:
-            arrays = artifacts.read_arrays(file)
-        except StorageFailed as error:
-            raise _ShardFileLost(file, str(error)) from error
-        yield arrays
+    return (_read(artifacts, file) for file in claim.shards)
+
+
+def _read(artifacts: ArtifactStore, file: StoredFile) -> dict[str, NDArray[Any]]:
+    try:
+        return artifacts.read_arrays(file)
+    except FileLost as error:
+        raise _FileLost(file, str(error)) from error

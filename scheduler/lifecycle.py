@@ -2,8 +2,8 @@
 
     shard       queued ─► running ─► finished          evaluation   queued ─► running ─► finalising ─► finished
                   ▲         │                                          │         │  ▲          │
-                  └─────────┤ (lease ended, released)                  │         │  └──────────┤ (lease ended)
-                            ▼                                          ▼         ▼             ▼
+                  └─────────┤ (lease ended, released)                  │         │  └──────────┤ (lease ended,
+                            ▼                                          ▼         ▼             ▼  attempt failed)
                           failed                                   cancelled   failed        failed
 
 A reference lives like an evaluation, but is never cancelled, and is queued again if its merged file is lost: evaluations to
@@ -68,6 +68,7 @@ class EvaluationEvent(StrEnum):
     SHARD_CLAIMED = "shard_claimed"
     FINALISE_CLAIMED = "finalise_claimed"
     FINALISE_LEASE_ENDED = "finalise_lease_ended"
+    FINALISE_ATTEMPT_FAILED = "finalise_attempt_failed"
     SHARD_FILE_LOST = "shard_file_lost"
     SCORED = "scored"
     SHARD_FAILED = "shard_failed"
@@ -103,6 +104,7 @@ EVALUATION_TRANSITIONS: dict[tuple[EvaluationState, EvaluationEvent], Evaluation
     (_E.QUEUED, _EE.FINALISE_CLAIMED): _E.FINALISING,
     (_E.RUNNING, _EE.FINALISE_CLAIMED): _E.FINALISING,
     (_E.FINALISING, _EE.FINALISE_LEASE_ENDED): _E.RUNNING,
+    (_E.FINALISING, _EE.FINALISE_ATTEMPT_FAILED): _E.RUNNING,
     (_E.FINALISING, _EE.SHARD_FILE_LOST): _E.RUNNING,
     (_E.FINALISING, _EE.SCORED): _E.FINISHED,
     (_E.FINALISING, _EE.FINALISE_FAILED): _E.FAILED,

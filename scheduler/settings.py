@@ -7,10 +7,11 @@ that passwords stay out of process lists and compose files.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 from vaeval_core.errors import InvalidInput
 
@@ -23,6 +24,8 @@ VARIABLES: dict[str, str] = {
     "VAEVAL_SWEEP_SECONDS": "How often lost work is looked for. Default: 15",
 }
 """Every variable with its meaning: what `vaeval config` prints and what docker-compose.yml is checked against."""
+
+_SECRET_PARAMETER = re.compile(r"((?:^|(?<=&))(?:password|sslpassword|passfile|secret)=)([^&]*)", re.IGNORECASE)
 
 MAX_ATTEMPTS = 3
 """Claims of one shard before it fails: a shard that kills its worker must not do so for ever."""
@@ -57,6 +60,12 @@ class Settings:
         """
         values = _with_files(os.environ if environment is None else environment)
         home = Path(values.get("VAEVAL_HOME") or "~/.vaeval").expanduser().absolute()
+        if "?" in str(home) and not values.get("VAEVAL_DATABASE_URL"):
+            raise InvalidInput(
+                "VAEVAL_HOME cannot hold the database: a question mark would end the path in its address.",
+                received=str(home),
+                expected="a path without `?`",
+            )
         return cls(
             home=home,
             database_url=_database_url(values.get("VAEVAL_DATABASE_URL") or f"sqlite:///{home / 'vaeval.db'}"),
@@ -96,13 +105,29 @@ class Settings:
 
 
 def without_password(url: str) -> str:
-    """The URL with its password replaced by ***; anything that is no URL comes back unchanged."""
-    parts = urlsplit(url)
-    if parts.password is None:
+    """The URL with every password replaced by ***, whether it stands before the host or among the parameters.
+
+    Works on text, so that it also serves for URLs that no parser accepts.
+
+    >>> without_password("redis://me:secret@host/0?password=secret&db=1")
+    'redis://me:***@host/0?password=***&db=1'
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator:
         return url
-    user_and_host = parts.netloc.rsplit("@", 1)
-    user = user_and_host[0].split(":", 1)[0]
-    return urlunsplit(parts._replace(netloc=f"{user}:***@{user_and_host[1]}"))
+    place, question_mark, parameters = rest.partition("?")
+    user_and_password, at, host = place.rpartition("@")
+    user, colon, _ = user_and_password.partition(":")
+    shown = _SECRET_PARAMETER.sub(r"\1***", parameters)
+    return f"{scheme}://{user}{':***' if colon else ''}{at}{host}{question_mark}{shown}"
+
+
+def passwords_in(url: str) -> tuple[str, ...]:
+    """Every password in the URL, as written and with its percent signs decoded, to keep them out of other people's texts."""
+    place, _, parameters = url.partition("://")[2].partition("?")
+    written = [place.rpartition("@")[0].partition(":")[2]]
+    written += [match.group(2) for match in _SECRET_PARAMETER.finditer(parameters)]
+    return tuple(dict.fromkeys(word for text in written if text for word in (text, unquote(text))))
 
 
 def sources(environment: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -149,12 +174,20 @@ def _database_url(url: str) -> str:
 def _broker_url(url: str | None) -> str | None:
     if not url:
         return None
-    if url.partition("://")[0] not in {"redis", "rediss", "redis+socket"}:
+    if url.partition("://")[0] not in {"redis", "rediss", "redis+socket"} or ";" in url:
         raise InvalidInput(
             "VAEVAL_BROKER_URL names no broker that vaeval knows.",
             received=without_password(url),
             expected="redis://host:6379/0, rediss://… or redis+socket:///path/to/socket; unset it for the embedded server",
         )
+    try:
+        _ = urlsplit(url).port
+    except ValueError:  # whose text may quote a part of the password
+        raise InvalidInput(
+            "VAEVAL_BROKER_URL cannot be read as an address.",
+            received=without_password(url),
+            expected="redis://:password@host:6379/0, with special characters of the password as %XX",
+        ) from None
     return url
 
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import URL, create_engine, text
 from sqlalchemy.pool import NullPool
 
 from scheduler.store import schema
@@ -33,8 +33,8 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgresql_server() -> Iterator[str]:
-    """URL pattern of a PostgreSQL server with {database} for the name; started when the first test needs it."""
+def postgresql_server() -> Iterator[URL]:
+    """URL of a PostgreSQL server; started when the first test needs it."""
     with running_postgresql() as url:
         yield url
 
@@ -47,23 +47,23 @@ def _migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def _migrated_postgresql(postgresql_server: str) -> Iterator[str]:
+def _migrated_postgresql(postgresql_server: URL) -> Iterator[str]:
     name = f"vaeval_migrated_{uuid.uuid4().hex}"
     _administer(postgresql_server, f"CREATE DATABASE {name}")
-    _upgrade(postgresql_server.format(database=name))
+    _upgrade(database_on(postgresql_server, name))
     yield name
     _administer(postgresql_server, f"DROP DATABASE {name}")
 
 
 @pytest.fixture
-def postgresql_url(postgresql_server: str, _migrated_postgresql: str) -> Iterator[str]:
+def postgresql_url(postgresql_server: URL, _migrated_postgresql: str) -> Iterator[str]:
     """URL of a PostgreSQL database of this test, with all tables."""
     with _postgresql_database(postgresql_server, f"TEMPLATE {_migrated_postgresql}") as url:
         yield url
 
 
 @pytest.fixture
-def empty_postgresql_url(postgresql_server: str) -> Iterator[str]:
+def empty_postgresql_url(postgresql_server: URL) -> Iterator[str]:
     """URL of a PostgreSQL database of this test, without tables."""
     with _postgresql_database(postgresql_server, "") as url:
         yield url
@@ -93,7 +93,7 @@ def _shared_sqlite(tmp_path_factory: pytest.TempPathFactory, _migrated_sqlite: P
 
 
 @pytest.fixture(scope="session")
-def _shared_postgresql(postgresql_server: str, _migrated_postgresql: str) -> Iterator[Database]:
+def _shared_postgresql(postgresql_server: URL, _migrated_postgresql: str) -> Iterator[Database]:
     with _postgresql_database(postgresql_server, f"TEMPLATE {_migrated_postgresql}") as url:
         opened = Database(url)
         yield opened
@@ -128,17 +128,22 @@ def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[D
 
 
 @contextmanager
-def _postgresql_database(server: str, clause: str) -> Iterator[str]:
+def _postgresql_database(server: URL, clause: str) -> Iterator[str]:
     name = f"vaeval_test_{uuid.uuid4().hex}"
     _administer(server, f"CREATE DATABASE {name} {clause}")
     try:
-        yield server.format(database=name)
+        yield database_on(server, name)
     finally:
         _administer(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def _administer(server: str, statement: str) -> None:
-    engine = create_engine(server.format(database="postgres"), isolation_level="AUTOCOMMIT", poolclass=NullPool)
+def database_on(server: URL, name: str) -> str:
+    """URL of another database on the same server."""
+    return server.set(database=name).render_as_string(hide_password=False)
+
+
+def _administer(server: URL, statement: str) -> None:
+    engine = create_engine(server, isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with engine.connect() as connection:
         connection.execute(text(statement))
 

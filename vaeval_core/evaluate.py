@@ -37,7 +37,7 @@ from vaeval_core.metrics.base import EvaluationSummary
 from vaeval_core.metrics.catalogue import METRICS
 from vaeval_core.metrics.frechet import GaussianFit, fit_gaussian
 from vaeval_core.protocol import Protocol, StreamName
-from vaeval_core.quantisation import is_finite, to_float, to_uint8
+from vaeval_core.quantisation import is_finite, share_outside, to_float, to_uint8
 from vaeval_core.types import Float32, IndexRange, Uint8
 
 ShardArrays = dict[str, NDArray[Any]]
@@ -48,6 +48,7 @@ NUM_PICTURES = 16
 
 STREAMS: tuple[StreamName, ...] = ("samples", "reconstructions")
 IMAGE_VALUES = ("squared_error", "cross_entropy", "peak_signal_to_noise")
+"""What is measured on each reconstruction against its image."""
 
 
 def measure_shard(
@@ -71,9 +72,10 @@ def measure_shard(
             to stop.
 
     Returns:
-        `samples/features` (n, d) float32, `samples/finite` (n,) uint8, the same for reconstructions, one float64 per
-        image for each of IMAGE_VALUES, `posterior/mean` and `posterior/log_variance` (n, k) float32, and `pictures/*`
-        uint8. What the protocol leaves out is missing.
+        `samples/features` (n, d) float32, `samples/finite` (n,) uint8 and `samples/outside` (n,) float64, the share of
+        values outside [0, 1]; the same for reconstructions; one float64 per image for each of IMAGE_VALUES,
+        `posterior/mean` and `posterior/log_variance` (n, k) float32, and `pictures/*` uint8. What the protocol leaves
+        out is missing.
     """
     collected: dict[str, list[NDArray[Any]]] = {}
     done = 0
@@ -191,6 +193,7 @@ def _measure_reconstructions(
     arrays: ShardArrays = {
         "reconstructions/features": _features(extractor, pixels, block, protocol),
         "reconstructions/finite": is_finite(result.images),
+        "reconstructions/outside": share_outside(result.images),
         "squared_error": squared_error(targets, result.images),
         "cross_entropy": cross_entropy(targets, result.images),
         "peak_signal_to_noise": peak_signal_to_noise(originals, pixels),
@@ -210,6 +213,7 @@ def _measure_samples(
     return {
         "samples/features": _features(extractor, pixels, block, protocol),
         "samples/finite": is_finite(samples),
+        "samples/outside": share_outside(samples),
         **_pictures(block, samples=pixels),
     }
 
@@ -225,7 +229,9 @@ def _pictures(block: IndexRange, **streams: Uint8) -> ShardArrays:
 
 
 def _values_of(shard: ShardArrays) -> dict[str, NDArray[np.float64]]:
-    values = {name: shard[name][:, np.newaxis] for name in IMAGE_VALUES if name in shard}
+    # A shard file of an earlier version of vaeval has no `outside`: then nothing is said about it.
+    single = (*IMAGE_VALUES, *(f"{stream}/outside" for stream in STREAMS))
+    values = {name: shard[name][:, np.newaxis] for name in single if name in shard}
     if "posterior/log_variance" in shard:
         divergence = divergence_to_standard_normal(shard["posterior/mean"], shard["posterior/log_variance"])
         values["divergence"] = divergence.sum(axis=1, keepdims=True)

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from vaeval_core.types import Float32, Uint8
+from vaeval_core.types import Float32, Float64, Uint8
+
+OUTSIDE_BY = 0.01
+"""A value this far beyond [0, 1] is more than rounding or the overshoot of a smooth function."""
 
 
 def to_uint8(images: Float32) -> Uint8:
@@ -30,3 +33,16 @@ def to_float(images: Uint8) -> Float32:
 def is_finite(images: Float32) -> Uint8:
     """1 for each image (n, …) whose every value is finite, else 0, as (n,) uint8."""
     return np.asarray(np.isfinite(images.reshape(len(images), -1)).all(axis=1), dtype=np.uint8)
+
+
+def share_outside(images: Float32) -> Float64:
+    """For each image (n, …) the share of its values that are outside [0, 1] by more than 0.01, as (n,) float64 in [0, 1].
+
+    NaN lies nowhere, so it is not outside; `is_finite` tells of it.
+
+    >>> share_outside(np.float32([[-0.005, 0.5, 1.0, 1.005], [-0.02, 0.5, 1.7, np.nan]]))
+    array([0. , 0.5])
+    """
+    values = images.reshape(len(images), -1)
+    outside: Float64 = ((values < -OUTSIDE_BY) | (values > 1 + OUTSIDE_BY)).mean(axis=1)
+    return outside

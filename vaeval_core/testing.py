@@ -24,6 +24,7 @@ class ImagesInMemory:
     array: Uint8
     uri: str = "memory:images"
     name: str = "images in memory"
+    skipped: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:

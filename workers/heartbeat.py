@@ -83,6 +83,9 @@ class Heartbeat:
                 # The database may be back before the lease ends; if not, the fencing token keeps us from doing harm.
                 _LOG.warning("lease_not_renewed", extra={"reason": str(error)})
                 continue
+            except Exception:  # noqa: BLE001 - a heartbeat that dies without a word lets two workers do the same work
+                _LOG.exception("lease_not_renewed")
+                continue
             if not is_ours:
                 self._lost.set()  # whoever computes finds out by `check`, and says so
                 return

@@ -62,7 +62,7 @@ class LoadedModels:
 
         Raises:
             CheckpointRejected: Its files changed since it was submitted, or it does not work.
-            NotFound: Its files are not on this machine.
+            StorageFailed: This machine cannot read its files.
         """
         return self._adapters.get(checkpoint.digest, lambda: self._load_adapter(checkpoint))
 
@@ -81,10 +81,12 @@ class LoadedModels:
 
         Raises:
             ImagesRejected: They are not what was submitted.
+            StorageFailed: This machine cannot read them, or their list is lost.
         """
         from vaeval_core.images.catalogue import open_images
 
-        return self._images.get(digest, lambda: open_images(uri, digest, self._manifest(digest)))
+        # A set reads its files when it is asked for images: the same images at another path are another set.
+        return self._images.get((uri, digest), lambda: open_images(uri, digest, self._manifest(digest)))
 
     def _manifest(self, digest: str) -> bytes | None:
         key = f"datasets/{digest}.json"

@@ -85,15 +85,15 @@ class ShardRunner:
         Raises:
             ServiceUnreachable: The database does not answer. What was claimed is found by recovery.
         """
-        structlog.contextvars.bind_contextvars(worker=self._worker)
-        self._finalise_what_is_ready()
-        claim = None if self._interrupted.is_set() else self._work.claim_shard(self._worker)
-        if claim is None:
-            return RunOutcome.NOTHING_TO_DO
-        with _log_context(claim.owner, claim.owner_id, shard=claim.number, attempt=claim.attempt):
-            outcome = self._run_shard(claim)
-        self._finalise_what_is_ready()
-        return outcome
+        with structlog.contextvars.bound_contextvars(worker=self._worker):
+            self._finalise_what_is_ready()
+            claim = None if self._interrupted.is_set() else self._work.claim_shard(self._worker)
+            if claim is None:
+                return RunOutcome.NOTHING_TO_DO
+            with _log_context(claim.owner, claim.owner_id, shard=claim.number, attempt=claim.attempt):
+                outcome = self._run_shard(claim)
+            self._finalise_what_is_ready()
+            return outcome
 
     def _run_shard(self, claim: ShardClaim) -> RunOutcome:
         try:
@@ -175,6 +175,8 @@ class ShardRunner:
             with _log_context(claim.owner, claim.owner_id):
                 outcome = self._finalise(claim)
                 _LOG.info("finalised", extra={"outcome": str(outcome)})
+            if outcome is FinaliseOutcome.RELEASED:
+                return  # what stood in the way may stand in the way of the next too, and needs time to pass
 
     def _finalise(self, claim: FinaliseClaim) -> FinaliseOutcome:
         with Heartbeat(lambda: self._work.renew_finalise(claim), every=self._beat_seconds):

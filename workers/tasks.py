@@ -55,6 +55,7 @@ class PoolProcess:
         finally:
             self._is_busy = False
         if runner.is_tainted:
+            _LOG.warning("process_is_replaced", extra={"reason": "its last shard raised something unforeseen"})
             raise SystemExit(0)
         return str(outcome)
 

@@ -26,7 +26,7 @@ from safetensors import SafetensorError
 
 from scheduler.settings import without_password
 from scheduler.store.base import StoredFile
-from vaeval_core.errors import InvalidInput, StorageFailed
+from vaeval_core.errors import FileLost, InvalidInput, StorageFailed
 
 DTYPES = ("float32", "float64", "int64", "uint8")
 """What an array may be made of."""
@@ -83,12 +83,13 @@ class ArtifactStore:
         """The arrays of a file, after its digest was checked.
 
         Raises:
-            StorageFailed: The file is missing, altered, or holds no arrays.
+            FileLost: The file is missing or altered.
+            StorageFailed: It cannot be read just now, or holds no arrays.
         """
         data = self.read_bytes(file.key)
         digest = hashlib.sha256(data).hexdigest()
         if digest != file.digest:
-            raise StorageFailed(
+            raise FileLost(
                 "A stored file is not what was written.",
                 received=f"{self._shown(file.key)} with sha256 {digest}",
                 expected=f"sha256 {file.digest}",
@@ -123,12 +124,16 @@ class ArtifactStore:
         """The bytes under the key.
 
         Raises:
-            StorageFailed: There is no such file, or it cannot be read.
+            FileLost: There is no such file.
+            StorageFailed: It cannot be read, or the whole store is missing.
             InvalidInput: The key is none.
         """
         place = self._place(key)
         with self._troubles("read", key):
-            data: bytes = self._files.cat_file(place)
+            try:
+                data: bytes = self._files.cat_file(place)
+            except FileNotFoundError as error:
+                raise self._missing(key) from error
             return data
 
     def delete(self, keys: Iterable[str]) -> None:
@@ -162,6 +167,22 @@ class ArtifactStore:
                 expected="names of letters, digits, dots, - and _ with / between; none begins with a dot",
             )
         return f"{self._root.rstrip('/')}/{key}"
+
+    def _missing(self, key: str) -> StorageFailed:
+        """One file that is gone is lost; all of them at once are somewhere else, such as on a disk that is not mounted."""
+        if self._files.exists(self._root):
+            return FileLost(
+                "A stored file is missing.",
+                received=self._shown(key),
+                expected="the file that was written there",
+                next_step="check the disk; the file is computed again where that is possible",
+            )
+        return StorageFailed(
+            "The folder of the artifacts is not there.",
+            received=self._shown(key),
+            expected="VAEVAL_ARTIFACTS as it was when the file was written, on every machine with a worker",
+            next_step="mount it; if the files are gone for good, make an empty folder: what is needed is computed again",
+        )
 
     def _shown(self, key: str) -> str:
         return f"{without_password(self.url).rstrip('/')}/{key}"

@@ -252,7 +252,10 @@ class WorkStore(Protocol):
     """Who works."""
 
     def claim_shard(self, worker: str) -> ShardClaim | None:
-        """Take the next shard: reference shards first, then by priority and age. None if nothing is claimable."""
+        """Take the next shard: reference shards first, then by priority and age. None if nothing is claimable.
+
+        A shard whose last attempt failed on this worker is left to others for a while, if any of them are alive.
+        """
 
     def renew_shard(self, claim: ShardClaim, images_done: int) -> bool:
         """Extend the lease and report progress. False: the claim is lost or the work was cancelled, stop."""
@@ -282,12 +285,15 @@ class WorkStore(Protocol):
         """Record all scores and finish, in one transaction. False: the claim is lost."""
 
     def fail_finalise(self, claim: FinaliseClaim, reason: str) -> bool:
-        """Fail the evaluation, or the reference and what waits for it."""
+        """Fail the evaluation, or the reference and what waits for it. False: the claim is lost."""
+
+    def release_finalise(self, claim: FinaliseClaim, reason: str) -> bool:
+        """Give the finalisation back for another attempt after a pause; fail after the last. False: the claim is lost."""
 
     def recompute_shard(self, claim: FinaliseClaim, file: StoredFile, reason: str) -> bool:
         """A shard file is missing or altered: queue that shard again and give the finalisation back.
 
-        If the file is the claim's merged reference, the whole reference is queued again. False: the claim is lost.
+        If the file is the claim's merged reference, that is merged again from its shard files. False: the claim is lost.
         """
 
     def report_worker(
@@ -345,5 +351,5 @@ class ReadStore(Protocol):
     def workers(self) -> tuple[WorkerRecord, ...]:
         """Slots that reported within the last day, the living first."""
 
-    def images_per_second(self) -> float | None:
-        """Measured rate of recent finished shards per slot, None before any."""
+    def images_per_second(self, extractor: str) -> float | None:
+        """Measured rate per slot of recent finished shards with this feature network, None before any."""

@@ -7,11 +7,10 @@ says so, or is it a mistake of this program (then it stays what it is).
 from __future__ import annotations
 
 import sqlite3
-from urllib.parse import unquote, urlsplit
 
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from scheduler.settings import without_password
+from scheduler.settings import passwords_in, without_password
 from vaeval_core.errors import SchemaMismatch, ServiceUnreachable, StorageFailed, VaevalError
 
 _SQLITE_PASSING = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
@@ -140,7 +139,6 @@ def _first_line(error: DBAPIError) -> str:
 
 
 def _without_secret(words: str, url: str) -> str:
-    password = urlsplit(url).password
-    if not password:
-        return words
-    return words.replace(unquote(password), "***").replace(password, "***")
+    for password in passwords_in(url):
+        words = words.replace(password, "***")
+    return words

@@ -8,14 +8,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, literal, null, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, null, select, update
 
 from scheduler.lifecycle import EvaluationEvent, ShardEvent
 from scheduler.store.base import FinaliseClaim, StoredFile
+from scheduler.store.clock import database_now_plus
 from scheduler.store.finalise_work import held_by
 from scheduler.store.journal import write_entries
 from scheduler.store.owners import OWNERS, REFERENCE, Owner, becomes, fail, shard_becomes, shard_can
 from scheduler.store.tables import reference_sets, shards
+
+PAUSE_SECONDS = 30
+"""How long a finalisation waits after a failed attempt: two such pauses outlast the restart of a storage service."""
 
 
 def fail_claim(connection: Connection, claim: FinaliseClaim, reason: str) -> bool:
@@ -24,6 +28,17 @@ def fail_claim(connection: Connection, claim: FinaliseClaim, reason: str) -> boo
     if not _lock(connection, claim):
         return False
     fail(connection, owner, [claim.owner_id], EvaluationEvent.FINALISE_FAILED, reason)
+    return True
+
+
+def release_claim(connection: Connection, claim: FinaliseClaim, reason: str, *, max_attempts: int) -> bool:
+    """Let somebody try again, or fail after the last attempt; see `WorkStore.release_finalise`."""
+    if not _lock(connection, claim):
+        return False
+    owner, event = OWNERS[claim.owner], EvaluationEvent.FINALISE_ATTEMPT_FAILED
+    if give_back(connection, owner, claim.owner_id, event, reason, max_attempts=max_attempts):
+        pause = database_now_plus(PAUSE_SECONDS)
+        connection.execute(update(owner.table).where(owner.table.c.id == claim.owner_id).values(lease_expires_at=pause))
     return True
 
 
@@ -36,10 +51,13 @@ def recompute(
         return False
     if file == claim.reference:
         _queue_reference(connection, file, reason)
+    made_it = and_(owner.of_shard == claim.owner_id, shards.c.file_key == file.key)
+    lost = _queue_shards(connection, made_it, reason)
+    if not lost:
+        # No shard of its own limits how often this happens, so the attempts of the finalisation do.
         give_back(connection, owner, claim.owner_id, EvaluationEvent.SHARD_FILE_LOST, reason, max_attempts=max_attempts)
         return True
-    made_it = and_(owner.of_shard == claim.owner_id, shards.c.file_key == file.key)
-    for shard in _queue_shards(connection, made_it, shards.c.attempts, reason):
+    for shard in lost:
         entry = owner.shard_entry(ShardEvent.FILE_LOST, claim.owner_id, shard.id, detail={"reason": reason})
         write_entries(connection, [entry])
         if shard.attempts >= max_attempts:
@@ -57,6 +75,8 @@ def recompute(
             attempts=owner.table.c.attempts - 1,
         )
     )
+    entry = owner.entry(EvaluationEvent.SHARD_FILE_LOST, claim.owner_id, detail={"reason": reason, "file": file.key})
+    write_entries(connection, [entry])
     return True
 
 
@@ -82,7 +102,10 @@ def give_back(
 
 
 def _queue_reference(connection: Connection, file: StoredFile, reason: str) -> None:
-    """The merged file of a reference is gone, and its shard files were dropped long ago: all of it again."""
+    """The merged file of a reference is gone: merge it again from its shard files, which are kept.
+
+    Should one of those be lost too, the merge will notice and queue that shard.
+    """
     queued = connection.execute(
         update(reference_sets)
         .where(reference_sets.c.file_key == file.key, REFERENCE.can(EvaluationEvent.REFERENCE_FILE_LOST))
@@ -98,21 +121,21 @@ def _queue_reference(connection: Connection, file: StoredFile, reason: str) -> N
     ).one_or_none()
     if queued is None:
         return  # another evaluation that missed the file was here first
-    _queue_shards(connection, shards.c.reference_id == queued.id, literal(0), reason)
+    # What it once took to compute them is no reason to give up if one of their files is lost now.
+    connection.execute(
+        update(shards).where(shards.c.reference_id == queued.id, shard_can(ShardEvent.FILE_LOST)).values(attempts=0)
+    )
     entry = REFERENCE.entry(EvaluationEvent.REFERENCE_FILE_LOST, queued.id, detail={"reason": reason})
     write_entries(connection, [entry])
 
 
-def _queue_shards(
-    connection: Connection, which: ColumnElement[bool], attempts: ColumnElement[int], reason: str
-) -> Sequence[Row[Any]]:
+def _queue_shards(connection: Connection, which: ColumnElement[bool], reason: str) -> Sequence[Row[Any]]:
     return connection.execute(
         update(shards)
         .where(which, shard_can(ShardEvent.FILE_LOST))
         .values(
             state=shard_becomes(ShardEvent.FILE_LOST),
             lease_owner=null(),
-            attempts=attempts,
             not_before=null(),
             images_done=0,
             file_key=null(),
@@ -127,5 +150,5 @@ def _queue_shards(
 def _lock(connection: Connection, claim: FinaliseClaim) -> bool:
     """Hold the owner's row until the end of the transaction; False if the claim is lost."""
     table = OWNERS[claim.owner].table
-    held = connection.execute(select(table.c.id).where(held_by(claim)).with_for_update())
+    held = connection.execute(select(table.c.id).where(held_by(claim)).with_for_update(key_share=True))
     return held.one_or_none() is not None

@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, insert, null, select, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, insert, null, or_, select, update
 
 from scheduler.lifecycle import EvaluationEvent, EvaluationState, ShardState
 from scheduler.store.base import FinaliseClaim, StoredFile
@@ -32,6 +32,8 @@ def is_ready(owner: Owner, max_attempts: int) -> ColumnElement[bool]:
     conditions = [
         owner.can(EvaluationEvent.FINALISE_CLAIMED),
         owner.table.c.attempts < max_attempts,
+        # Nobody holds these rows; after an attempt that failed, the lease stands for the pause.
+        or_(owner.table.c.lease_expires_at.is_(None), owner.table.c.lease_expires_at <= database_now()),
         ~unfinished_shard,
     ]
     if owner is EVALUATION:
@@ -53,12 +55,12 @@ def claim(connection: Connection, worker: str, *, lease_seconds: float, max_atte
             .order_by(*order, owner.table.c.id)
             .limit(1)
             # PostgreSQL: pass over what another worker is taking at this moment.
-            .with_for_update(skip_locked=True, of=owner.table)
+            .with_for_update(key_share=True, skip_locked=True, of=owner.table)
             .scalar_subquery()
         )
         taken = connection.execute(
             update(owner.table)
-            .where(owner.table.c.id == best, is_ready(owner, max_attempts))
+            .where(owner.table.c.id == best, owner.can(EvaluationEvent.FINALISE_CLAIMED))
             .values(
                 state=becomes(EvaluationEvent.FINALISE_CLAIMED),
                 lease_owner=worker,

@@ -33,6 +33,14 @@ class Entry:
     detail: Mapping[str, Any] = field(default_factory=dict)
 
 
+def storable(text: str) -> str:
+    """The text without what a database refuses: NUL, and halves of characters from file names that are no UTF-8.
+
+    Reasons hold whatever a library said. A reason that cannot be stored would keep a failure from being recorded.
+    """
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}").encode("utf-8", "replace").decode("utf-8")
+
+
 def write_entries(connection: Connection, entries: Sequence[Entry]) -> None:
     """Append lines; all have the time of the statement."""
     if entries:

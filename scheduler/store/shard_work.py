@@ -15,6 +15,7 @@ from sqlalchemy import (
     Row,
     and_,
     case,
+    exists,
     literal,
     null,
     or_,
@@ -35,6 +36,13 @@ from vaeval_core.types import IndexRange
 LONGEST_PAUSE_SECONDS = 60
 """Most that a shard waits after a failed attempt."""
 
+LEFT_TO_OTHERS_SECONDS = 600
+"""How long after its pause a shard is left to workers other than the one that failed it. Not for ever: they may report
+that they are alive and yet never ask for work."""
+
+_LEASES_OF_SILENCE = 2
+"""A worker that has not reported for so many leases is not counted on."""
+
 
 def is_claimable(owner: Owner) -> ColumnElement[bool]:
     """Shards, joined with their owner, that may be claimed now."""
@@ -43,6 +51,25 @@ def is_claimable(owner: Owner) -> ColumnElement[bool]:
         owner.of_shard > 0,  # true for every shard of this kind; it tells SQLite which index to walk
         or_(shards.c.not_before.is_(None), shards.c.not_before <= database_now()),
         owner.can(EvaluationEvent.SHARD_CLAIMED),
+    )
+
+
+def _is_for(worker: str, lease_seconds: float) -> ColumnElement[bool]:
+    """Shards that did not just fail on this worker, or that nobody else is there to try.
+
+    A worker whose machine lacks a folder, or whose device is broken, fails a shard in no time and is free again first:
+    alone it would use up all attempts. `lease_owner` of a queued shard is who failed it last.
+    """
+    others = exists().where(
+        workers.c.worker != worker,
+        workers.c.retired_at.is_(None),
+        workers.c.heartbeat_at > database_now_plus(-_LEASES_OF_SILENCE * lease_seconds),
+    )
+    return or_(
+        shards.c.lease_owner.is_(None),
+        shards.c.lease_owner != worker,
+        shards.c.not_before <= database_now_plus(-LEFT_TO_OTHERS_SECONDS),
+        ~others,
     )
 
 
@@ -59,11 +86,11 @@ def _take_best(owner: Owner, worker: str, lease_seconds: float) -> Executable:
     best = (
         select(shards.c.id)
         .join(owner.table, owner.table.c.id == owner.of_shard)
-        .where(is_claimable(owner))
+        .where(is_claimable(owner), _is_for(worker, lease_seconds))
         .order_by(shards.c.priority.desc(), owner.of_shard, shards.c.number)
         .limit(1)
         # PostgreSQL: pass over what another worker is taking at this moment. SQLite has one writer at a time.
-        .with_for_update(skip_locked=True, of=shards)
+        .with_for_update(key_share=True, skip_locked=True, of=shards)
         .scalar_subquery()
     )
     return (
@@ -165,9 +192,12 @@ def finish(connection: Connection, claim: ShardClaim, file: StoredFile, seconds:
 def fail_attempt(connection: Connection, claim: ShardClaim, reason: str, *, retry: bool, max_attempts: int) -> bool:
     """Queue the shard again or give it up; see `WorkStore.fail_shard`."""
     owner = OWNERS[claim.owner]
-    # The owner's row first: whoever else stops this owner takes the rows in the same order, so nobody deadlocks.
-    connection.execute(select(owner.table.c.id).where(owner.table.c.id == claim.owner_id).with_for_update())
-    shard = connection.execute(select(shards).where(_held_by(claim)).with_for_update()).one_or_none()
+    # The owner's row first, as whoever stops this owner does. A claim or a sweep takes a shard first: should two wait for
+    # each other, PostgreSQL ends one of the transactions and `Database` runs it again.
+    connection.execute(
+        select(owner.table.c.id).where(owner.table.c.id == claim.owner_id).with_for_update(key_share=True)
+    )
+    shard = connection.execute(select(shards).where(_held_by(claim)).with_for_update(key_share=True)).one_or_none()
     if shard is None:
         return False
     if not retry or shard.attempts >= max_attempts:
@@ -178,8 +208,7 @@ def fail_attempt(connection: Connection, claim: ShardClaim, reason: str, *, retr
         update(shards)
         .where(shards.c.id == shard.id)
         .values(
-            state=shard_becomes(ShardEvent.ATTEMPT_FAILED),
-            lease_owner=null(),
+            state=shard_becomes(ShardEvent.ATTEMPT_FAILED),  # lease_owner stays: see `_is_for`
             lease_expires_at=null(),
             not_before=database_now_plus(pause),
             images_done=0,

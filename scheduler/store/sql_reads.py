@@ -14,7 +14,7 @@ from scheduler.store.clock import database_now_plus
 from scheduler.store.database import Database
 from scheduler.store.evaluation_records import progress, record, scores_of, select_records
 from scheduler.store.owners import among
-from scheduler.store.tables import evaluations, shards, workers
+from scheduler.store.tables import evaluations, protocols, reference_sets, shards, workers
 from scheduler.store.views import leaderboard
 from vaeval_core.errors import InvalidInput, NotFound
 
@@ -130,11 +130,14 @@ class SqlReadStore:
             for row in rows
         )
 
-    def images_per_second(self) -> float | None:
+    def images_per_second(self, extractor: str) -> float | None:
         """See `ReadStore.images_per_second`."""
         recent = (
             select(shards.c.forward_passes, shards.c.seconds)
-            .where(shards.c.finished_at.is_not(None), shards.c.seconds > 0)
+            .outerjoin(evaluations, evaluations.c.id == shards.c.evaluation_id)
+            .outerjoin(reference_sets, reference_sets.c.id == shards.c.reference_id)
+            .join(protocols, protocols.c.id == func.coalesce(evaluations.c.protocol_id, reference_sets.c.protocol_id))
+            .where(shards.c.finished_at.is_not(None), shards.c.seconds > 0, protocols.c.extractor == extractor)
             .order_by(shards.c.finished_at.desc())
             .limit(SHARDS_OF_A_RATE)
             .subquery()

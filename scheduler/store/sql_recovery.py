@@ -97,7 +97,7 @@ def _with_ended_lease(connection: Connection, owner: Owner) -> Sequence[Row[Any]
         .where(shard_can(ShardEvent.LEASE_ENDED), owner.of_shard > 0, shards.c.lease_expires_at <= database_now())
         .order_by(shards.c.id)
         # PostgreSQL: a row that is locked is being finished or renewed at this moment, so its worker lives.
-        .with_for_update(skip_locked=True)
+        .with_for_update(key_share=True, skip_locked=True)
     ).all()
 
 
@@ -121,7 +121,7 @@ def _with_ended_finalise(connection: Connection, owner: Owner) -> list[tuple[int
         select(owner.table.c.id, owner.table.c.lease_owner)
         .where(owner.can(EvaluationEvent.FINALISE_LEASE_ENDED), owner.table.c.lease_expires_at <= database_now())
         .order_by(owner.table.c.id)
-        .with_for_update(skip_locked=True)
+        .with_for_update(key_share=True, skip_locked=True)
     )
     return [(row.id, row.lease_owner) for row in rows]
 

@@ -12,6 +12,7 @@ from scheduler.store.base import FinaliseClaim, ShardClaim, StoredFile
 from scheduler.store.clock import database_now
 from scheduler.store.conflicts import insert_into
 from scheduler.store.database import Database
+from scheduler.store.journal import storable
 from scheduler.store.tables import workers
 from vaeval_core.evaluation_result import Score
 
@@ -48,7 +49,7 @@ class SqlWorkStore:
         """See `WorkStore.fail_shard`."""
         return self._database.write(
             lambda connection: shard_work.fail_attempt(
-                connection, claim, reason, retry=retry, max_attempts=self._max_attempts
+                connection, claim, storable(reason), retry=retry, max_attempts=self._max_attempts
             )
         )
 
@@ -80,13 +81,23 @@ class SqlWorkStore:
 
     def fail_finalise(self, claim: FinaliseClaim, reason: str) -> bool:
         """See `WorkStore.fail_finalise`."""
-        return self._database.write(lambda connection: finalise_failures.fail_claim(connection, claim, reason))
+        return self._database.write(
+            lambda connection: finalise_failures.fail_claim(connection, claim, storable(reason))
+        )
+
+    def release_finalise(self, claim: FinaliseClaim, reason: str) -> bool:
+        """See `WorkStore.release_finalise`."""
+        return self._database.write(
+            lambda connection: finalise_failures.release_claim(
+                connection, claim, storable(reason), max_attempts=self._max_attempts
+            )
+        )
 
     def recompute_shard(self, claim: FinaliseClaim, file: StoredFile, reason: str) -> bool:
         """See `WorkStore.recompute_shard`."""
         return self._database.write(
             lambda connection: finalise_failures.recompute(
-                connection, claim, file, reason, max_attempts=self._max_attempts
+                connection, claim, file, storable(reason), max_attempts=self._max_attempts
             )
         )
 

@@ -46,7 +46,7 @@ def select_by(connection: Connection, key: Column[Any], values: Iterable[Any], *
     in_order = sorted(values)
     for first in range(0, len(in_order), LONGEST_LIST):
         statement = select(key.table).where(key.in_(in_order[first : first + LONGEST_LIST])).order_by(key)
-        found += connection.execute(statement.with_for_update() if lock else statement)
+        found += connection.execute(statement.with_for_update(key_share=True) if lock else statement)
     return found
 
 

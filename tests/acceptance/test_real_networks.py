@@ -96,18 +96,27 @@ def vaeval(home: Path, *words: object) -> Any:
     return json.loads(finished.stdout)
 
 
-def run_and_read_scores(home: Path, checkpoints: Path, photos: Path, *, workers: int) -> list[dict[str, Any]]:
+def run_and_read_scores(home: Path, checkpoints: Path, photos: Path, *how: object) -> list[dict[str, Any]]:
     counts = ["--samples", NUM_IMAGES, "--reconstructions", NUM_IMAGES, "--reference", NUM_IMAGES]
-    vaeval(home, "run", checkpoints, "--data", photos, *counts, "--workers", workers, "--threads", 1, "--json")
+    vaeval(home, "run", checkpoints, "--data", photos, *counts, *how, "--threads", 1, "--json")
     query = "SELECT checkpoint, metric, value, std_error, num_images, components FROM scores_long ORDER BY 1, 2"
     rows: list[dict[str, Any]] = vaeval(home, "sql", query, "--json")["rows"]
     return rows
 
 
-def test_one_worker_and_two_give_the_same_bits(checkpoints: Path, photos: Path, tmp_path: Path) -> None:
-    alone = run_and_read_scores(tmp_path / "alone", checkpoints, photos, workers=1)
-    together = run_and_read_scores(tmp_path / "together", checkpoints, photos, workers=2)
+def workers_and_shards(home: Path) -> tuple[int, int]:
+    """How many workers finished a shard, and how many shards there were."""
+    query = "SELECT COUNT(DISTINCT lease_owner) AS workers, COUNT(*) AS shards FROM shards"
+    (row,) = vaeval(home, "sql", query, "--json")["rows"]
+    return row["workers"], row["shards"]
 
+
+def test_one_worker_and_two_give_the_same_bits(checkpoints: Path, photos: Path, tmp_path: Path) -> None:
+    alone = run_and_read_scores(tmp_path / "alone", checkpoints, photos, "--workers", 1)
+    together = run_and_read_scores(tmp_path / "together", checkpoints, photos, "--workers", 2, "--shard-size", 32)
+
+    assert workers_and_shards(tmp_path / "alone") == (1, 3)  # the reference and two evaluations
+    assert workers_and_shards(tmp_path / "together") == (2, 6)
     assert together == alone
     assert len(alone) == 2 * 6
     assert all(row["value"] is not None and row["num_images"] == NUM_IMAGES for row in alone)

@@ -99,6 +99,8 @@ class Stores:
     def end_pauses(self) -> None:
         """As if every pause after a failed attempt were over."""
         self.execute("UPDATE shards SET not_before = NULL")
+        for table in ("reference_sets", "evaluations"):
+            self.execute(f"UPDATE {table} SET lease_expires_at = NULL WHERE state = 'running'")
 
     def cancel(self, evaluation_id: int) -> None:
         """Only the evaluation's own row: its shards must be safe even so."""

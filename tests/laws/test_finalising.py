@@ -135,17 +135,19 @@ class TestFinishing:
         assert stored.value.components[0] == 1.0
         assert math.isnan(stored.value.components[1])
 
-    @pytest.mark.parametrize("value", ["'NaN'", "'Infinity'", "'-Infinity'", "9e999", "NULL"])
-    def test_the_table_itself_refuses_a_finite_score_without_a_finite_value(self, stores: Stores, value: str) -> None:
+    @pytest.mark.parametrize(
+        ("on_sqlite", "on_postgresql"),
+        [("NULL", "NULL"), ("NULL", "'NaN'"), ("9e999", "'Infinity'"), ("-9e999", "'-Infinity'")],
+    )
+    def test_the_table_itself_refuses_a_finite_score_without_a_finite_value(
+        self, stores: Stores, on_sqlite: str, on_postgresql: str
+    ) -> None:
         claim = self.ready(stores)
-        number = value.strip("'") if stores.database.is_sqlite else value
-        sqlite_words = {"NaN": "NULL", "Infinity": "9e999", "-Infinity": "-9e999"}
-        if not stores.database.is_sqlite and value == "9e999":
-            number = "'Infinity'"
+        value = on_sqlite if stores.database.is_sqlite else on_postgresql
         with pytest.raises(IntegrityError):
             stores.execute(
                 "INSERT INTO scores (evaluation_id, metric, version, value, num_images, kind, components, warnings) "
-                f"VALUES ({claim.owner_id}, 'fid', 1, {sqlite_words.get(number, number)}, 1, 'finite', '[]', '[]')"
+                f"VALUES ({claim.owner_id}, 'fid', 1, {value}, 1, 'finite', '[]', '[]')"
             )
 
     def test_finished_is_final(self, stores: Stores) -> None:
@@ -213,6 +215,62 @@ class TestFinishing:
         assert "doomed" in stores.error_of(1)
 
 
+class TestFailedAttempts:
+    """What may pass, such as a storage that does not answer, costs an attempt and no more."""
+
+    def ready(self, stores: Stores) -> FinaliseClaim:
+        stores.submit_one()
+        stores.make_reference()
+        stores.compute_shards()
+        return stores.claim_finalise()
+
+    def test_it_is_tried_again_after_a_pause(self, stores: Stores) -> None:
+        claim = self.ready(stores)
+        assert stores.work.release_finalise(claim, "The storage is away.")
+        assert stores.state_of(claim.owner_id) is EvaluationState.RUNNING
+        assert stores.work.claim_finalise("worker-1") is None
+        assert stores.recovery.claimable() == 0, "the bell is not rung in vain"
+        stores.end_pauses()
+        assert stores.recovery.claimable() == 1
+        again = stores.claim_finalise()
+        assert again.shards == claim.shards
+        assert stores.work.finish_evaluation(again, scores(1.0), None)
+
+    def test_the_third_failure_is_the_last(self, stores: Stores) -> None:
+        claim = self.ready(stores)
+        for _ in range(2):
+            assert stores.work.release_finalise(claim, "The storage is away.")
+            stores.end_pauses()
+            claim = stores.claim_finalise()
+        assert stores.work.release_finalise(claim, "The storage is away.")
+        assert stores.state_of(claim.owner_id) is EvaluationState.FAILED
+        assert stores.error_of(claim.owner_id) == "Merging its shards failed after 3 attempts. The storage is away."
+
+    def test_a_reference_takes_nothing_along_before_its_last_attempt(self, stores: Stores) -> None:
+        stores.submit("a", "b")
+        stores.compute_shards()
+        for _ in range(2):
+            assert stores.work.release_finalise(stores.claim_finalise(), "The storage is away.")
+            assert stores.state_of(1) is not EvaluationState.FAILED
+            stores.end_pauses()
+        assert stores.work.release_finalise(stores.claim_finalise(), "The storage is away.")
+        for number in (1, 2):
+            assert stores.error_of(number).endswith("failed after 3 attempts. The storage is away.")
+
+    def test_the_journal_has_the_reason(self, stores: Stores) -> None:
+        stores.work.release_finalise(self.ready(stores), "The storage is away.")
+        ((detail,),) = stores.query("SELECT detail FROM events WHERE action = 'evaluation.finalise_attempt_failed'")
+        assert "The storage is away." in str(detail)
+
+    def test_a_lost_claim_changes_nothing(self, stores: Stores) -> None:
+        late = self.ready(stores)
+        stores.end_lease(late)
+        stores.recovery.sweep()
+        successor = stores.claim_finalise("successor")
+        assert not stores.work.release_finalise(late, "Too late.")
+        assert stores.work.finish_evaluation(successor, scores(1.0), None)
+
+
 class TestLostFiles:
     def ready(self, stores: Stores, num_shards: int = 2) -> FinaliseClaim:
         large = protocol(num_samples=32 * num_shards)
@@ -255,11 +313,11 @@ class TestLostFiles:
         assert stores.submit(request).new_shards == 1
         assert [claim.number for claim in stores.compute_shards()] == [0]
 
-    def test_a_lost_reference_is_computed_again_as_a_whole(self, stores: Stores) -> None:
+    def test_a_lost_reference_is_merged_again_from_its_shards(self, stores: Stores) -> None:
         claim = self.ready(stores)
         assert claim.reference is not None
         assert stores.work.recompute_shard(claim, claim.reference, "The file is missing.")
-        assert [shard.owner for shard in stores.compute_shards()] == ["reference", "reference"]
+        assert stores.work.claim_shard("worker-1") is None, "its shard files are kept"
         merge = stores.claim_finalise()
         assert merge.owner == "reference"
         assert stores.work.finish_reference(merge, StoredFile(key="new", digest=merge.shards[0].digest))
@@ -268,15 +326,37 @@ class TestLostFiles:
         assert again.reference is not None
         assert again.reference.key == "new"
 
+    def test_a_lost_reference_whose_shard_files_are_lost_too_is_computed_again(self, stores: Stores) -> None:
+        claim = self.ready(stores)
+        assert claim.reference is not None
+        stores.execute("UPDATE shards SET attempts = 3 WHERE reference_id IS NOT NULL")  # a hard birth, long ago
+        assert stores.work.recompute_shard(claim, claim.reference, "The file is missing.")
+        for number in (0, 1):
+            merge = stores.claim_finalise()
+            assert stores.work.recompute_shard(merge, merge.shards[number], "The file is missing.")
+            (shard,) = stores.compute_shards()
+            assert (shard.owner, shard.number) == ("reference", number)
+        assert stores.work.finish_reference(stores.claim_finalise(), stored_file("new"))
+        assert stores.claim_finalise().reference == stored_file("new")
+
+    def test_a_lost_file_that_no_shard_made_cannot_be_lost_for_ever(self, stores: Stores) -> None:
+        claim = self.ready(stores)
+        for _ in range(2):
+            assert stores.work.recompute_shard(claim, stored_file("nobody's"), "Missing.")
+            claim = stores.claim_finalise()
+        assert stores.work.recompute_shard(claim, stored_file("nobody's"), "Missing.")
+        assert stores.error_of(claim.owner_id) == "Merging its shards failed after 3 attempts. Missing."
+
     def test_two_evaluations_that_miss_the_same_reference_queue_it_once(self, stores: Stores) -> None:
         stores.submit("a", "b")
         merged = stores.make_reference()
         stores.compute_shards()
         first, second = stores.claim_finalise(), stores.claim_finalise()
         assert stores.work.recompute_shard(first, merged, "Missing.")
-        stores.work.finish_shard(claim := stores.claim(), file_of(claim), 1.0)
+        merge = stores.claim_finalise()
         assert stores.work.recompute_shard(second, merged, "Missing.")
-        assert len(stores.compute_shards()) == 1, "the shard that was computed in between is kept"
+        assert stores.work.finish_reference(merge, stored_file("new")), "the merge that began in between is kept"
+        assert {stores.claim_finalise().reference, stores.claim_finalise().reference} == {stored_file("new")}
 
     def test_an_evaluation_that_comes_back_to_a_failed_reference_fails_too(self, stores: Stores) -> None:
         stores.submit("a", "b")
@@ -284,7 +364,7 @@ class TestLostFiles:
         stores.compute_shards()
         first, second = stores.claim_finalise(), stores.claim_finalise()
         assert stores.work.recompute_shard(first, merged, "Missing.")
-        assert stores.work.fail_shard(stores.claim(), "The images are gone.", retry=False)
+        assert stores.work.fail_finalise(stores.claim_finalise(), "The images are gone.")
         assert stores.work.recompute_shard(second, merged, "Missing.")
         stores.recovery.sweep()
         for number in (1, 2):

@@ -13,6 +13,7 @@ from tests.factories import (
     dataset_entry,
     digest,
     evaluation_request,
+    extractor_spec,
     protocol,
     score,
     scores,
@@ -241,14 +242,27 @@ class TestLongScores:
 class TestRate:
     def test_before_anything_is_finished_there_is_no_rate(self, stores: Stores) -> None:
         stores.submit_one()
-        assert stores.reads.images_per_second() is None
+        assert stores.reads.images_per_second("inception-v3-random") is None
 
     def test_the_rate_is_forward_passes_by_seconds_of_the_slots(self, stores: Stores) -> None:
         stores.submit_one()
         stores.make_reference()  # two shards of 32 images, a second each
         claim = stores.claim()
         stores.work.finish_shard(claim, file_of(claim), seconds=6.0)  # 32 samples and 32 reconstructions
-        assert stores.reads.images_per_second() == pytest.approx((32 + 32 + 64) / (1.0 + 1.0 + 6.0))
+        rate = stores.reads.images_per_second("inception-v3-random")
+        assert rate == pytest.approx((32 + 32 + 64) / (1.0 + 1.0 + 6.0))
+
+    def test_shards_of_another_feature_network_do_not_count(self, stores: Stores) -> None:
+        stores.submit_one()
+        stores.finish_everything()  # two shards of 64 forward passes and, of the reference, two of 32; two seconds each
+        pixels = protocol(extractor=extractor_spec(name="pixels-8x8", dimension=64))
+        stores.submit_one(evaluation_request(protocol=pixels))
+        claim = stores.claim()
+        assert claim.owner == "reference"
+        stores.work.finish_shard(claim, file_of(claim), seconds=0.01)
+        assert stores.reads.images_per_second("inception-v3-random") == pytest.approx(192 / 8.0)
+        assert stores.reads.images_per_second("pixels-8x8") == pytest.approx(32 / 0.01)
+        assert stores.reads.images_per_second("inception-v3-keras") is None
 
     def test_only_recent_shards_count(self, stores: Stores) -> None:
         slow = evaluation_request("slow", protocol=protocol(num_samples=32, num_reconstructions=0, num_reference=32))
@@ -260,6 +274,6 @@ class TestRate:
         for _ in range(100):
             claim = stores.claim()
             stores.work.finish_shard(claim, file_of(claim), seconds=len(claim.index_range) * 1.0)
-        rate = stores.reads.images_per_second()
+        rate = stores.reads.images_per_second("inception-v3-random")
         assert rate is not None
         assert rate >= 1.0, "the two slow shards are forgotten"

@@ -119,6 +119,98 @@ def test_a_checkpoint_that_gives_nan_gets_a_reason_not_a_number() -> None:
     assert result["kl"].kind == "finite"
 
 
+def test_an_infinite_pixel_leaves_no_metric_of_clamped_pixels_a_number() -> None:
+    class Overflowing(TwoPixelVae):
+        def decode(self, latents: Float32) -> Float32:
+            pixels = super().decode(latents)
+            pixels[5] = np.inf
+            return pixels
+
+    images = real_images(40)
+    protocol = protocol_for(images, EXTRACTOR, metric_versions(), num_samples=0)
+    result = evaluate(Overflowing(), images, protocol, [IndexRange(0, 40)])
+    for name in ("cross_entropy", "psnr", "rfid"):
+        assert (result[name].kind, result[name].value, result[name].num_images) == ("nan", None, 40)
+        assert result[name].reason == "2 of 40 reconstructions hold values that are not finite."
+    assert result["mse"].kind == "inf", "the one metric that clamps nothing"
+
+
+class Logits(TwoPixelVae):
+    """The first pixel is far outside [0, 1] for each latent but one in four, the second never."""
+
+    def decode(self, latents: Float32) -> Float32:
+        pixels = super().decode(latents)
+        pixels[:, 0, 0] = np.where(np.arange(len(latents)) % 4 == 0, 0.5, -3.0)[:, np.newaxis]
+        return pixels
+
+
+def test_values_outside_the_range_are_a_warning_on_every_metric_of_the_stream() -> None:
+    images = real_images(64)
+    protocol = protocol_for(images, EXTRACTOR, metric_versions())
+    result = evaluate(Logits(), images, protocol, [IndexRange(0, 64)])
+    # Three images of four have one of their two pixels outside.
+    sentence = "37.5% of the values that the decoder gives for {} lie outside [0, 1]"
+    for name in ("rfid", "mse", "cross_entropy", "psnr"):
+        (warning,) = result[name].warnings
+        assert warning.startswith(sentence.format("reconstructions"))
+        assert "logits or another range, say so in vaeval.yaml" in warning
+    assert result["fid"].warnings[0].startswith(sentence.format("samples"))
+    assert result["kl"].warnings == (), "it sees no pixel of the decoder"
+
+
+@pytest.mark.parametrize("shard_sizes", [[32, 32], [1, 63]])
+def test_the_share_outside_is_that_of_the_images_however_the_work_is_cut(shard_sizes: list[int]) -> None:
+    images = real_images(64)
+    protocol = protocol_for(images, EXTRACTOR, metric_versions(), num_samples=30)
+    shards = [IndexRange(0, shard_sizes[0]), IndexRange(shard_sizes[0], 64)]
+    arrays = [measure_shard(Logits(), images, EXTRACTOR, protocol, shard) for shard in shards]
+    summary = merge_shards(arrays, protocol)
+    assert arrays[0]["samples/outside"].dtype == np.float64
+    assert arrays[0]["samples/outside"][0] == 0
+    assert summary.values["reconstructions/outside"].mean[0] == 0.375
+    # Samples 0, 4, …, 28 are inside: 8 of 30.
+    assert summary.values["samples/outside"].mean[0] == pytest.approx(22 / 30 / 2)
+    assert summary.values["samples/outside"].count == 30
+
+
+@pytest.mark.parametrize(("bright", "warnings"), [(1.009, 0), (1.02, 1)])
+def test_a_hair_outside_the_range_is_no_warning(bright: float, warnings: int) -> None:
+    class Overshooting(TwoPixelVae):
+        def decode(self, latents: Float32) -> Float32:
+            pixels: Float32 = np.where(super().decode(latents) > 0.5, bright, 0.0).astype(np.float32)
+            return pixels
+
+    images = real_images(40)
+    protocol = protocol_for(images, EXTRACTOR, metric_versions())
+    result = evaluate(Overshooting(), images, protocol, [IndexRange(0, 40)])
+    assert len(result["mse"].warnings) == len(result["fid"].warnings) == warnings
+
+
+@pytest.mark.parametrize(("num_images", "warnings"), [(60, 0), (40, 1)])
+def test_a_few_values_outside_the_range_are_no_warning(num_images: int, warnings: int) -> None:
+    class OverflowingOnWhite(TwoPixelVae):
+        def decode(self, latents: Float32) -> Float32:
+            pixels = super().decode(latents)
+            pixels[:, 0, 0] = np.where(latents > 0.4, np.float32(5), np.float32(0.5))
+            return pixels
+
+    array = np.full((num_images, 1, 2, 1), 100, np.uint8)
+    array[7, 0, 0, 0] = 255  # one value of 2 · 60 or of 2 · 40: below and above one in a hundred
+    protocol = protocol_for(ImagesInMemory(array), EXTRACTOR, metric_versions(), num_samples=0)
+    result = evaluate(OverflowingOnWhite(), ImagesInMemory(array), protocol, [IndexRange(0, num_images)])
+    assert len(result["mse"].warnings) == warnings
+
+
+def test_shards_of_an_earlier_version_are_scored_without_a_word_about_the_range() -> None:
+    images = real_images(40)
+    protocol = protocol_for(images, EXTRACTOR, metric_versions())
+    arrays = measure_shard(Logits(), images, EXTRACTOR, protocol, IndexRange(0, 40))
+    earlier = {name: array for name, array in arrays.items() if not name.endswith("/outside")}
+    reference = merge_reference([measure_reference_shard(images, EXTRACTOR, protocol, IndexRange(0, 40))], protocol)
+    result = {s.metric: s.value for s in score(merge_shards([earlier], protocol), reference, protocol)}
+    assert (result["mse"].kind, result["mse"].warnings) == ("finite", ())
+
+
 def test_an_autoencoder_has_no_divergence() -> None:
     class Autoencoder(TwoPixelVae):
         def encode(self, images: Float32) -> Posterior:
@@ -145,7 +237,7 @@ def test_too_few_images_for_full_rank_is_a_warning_with_the_numbers() -> None:
     images = ImagesInMemory(np.random.default_rng(6).integers(0, 256, (20, 1, 2, 1), dtype=np.uint8))
     protocol = protocol_for(images, EXTRACTOR, metric_versions(), num_samples=2)
     result = evaluate(TwoPixelVae(), images, protocol, [IndexRange(0, 20)])
-    assert "2 images span at most 1 of 2 feature dimensions" in result["fid"].warnings[0]
+    assert "2 images span at most 1 of 2 feature dimensions" in result["fid"].warnings[-1]
     assert result["rfid"].warnings == ()
 
 

@@ -10,14 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import inspect
 from typer.main import get_command
 
 from cli.exit_codes import ExitCode
 from cli.main import app
 from scheduler.settings import VARIABLES
-from scheduler.store.database import Database
-from scheduler.store.schema import upgrade
 from vaeval_core.metrics.catalogue import METRICS
 
 PROJECT = Path(__file__).parents[2]
@@ -127,17 +124,6 @@ def test_the_settings_table_is_the_settings() -> None:
 def test_the_exit_codes_table_is_the_exit_codes() -> None:
     rows = table("docs/operations.md", "## Exit codes")
     assert [int(code) for code, _ in rows] == [int(code) for code in ExitCode]
-
-
-@pytest.mark.parametrize("view", ["leaderboard", "scores_long"])
-def test_the_columns_of_a_view_are_documented_in_their_order(view: str, tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'vaeval.db'}")
-    try:
-        upgrade(database)
-        columns = [column["name"] for column in inspect(database.engine).get_columns(view)]
-    finally:
-        database.dispose()
-    assert [name for name, _ in table("docs/operations.md", f"### {view}")] == columns
 
 
 def test_the_metrics_table_is_the_catalogue_and_each_metric_has_a_section() -> None:

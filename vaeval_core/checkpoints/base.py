@@ -30,7 +30,7 @@ class CheckpointDescription:
         latent_shape: Shape of one latent, such as (16,) or (8, 8, 4).
         posterior: What the encoder says about the latent.
         image_range: What the networks call black and white; images are mapped from and to [0, 1].
-        notes: Things assumed rather than known, a sentence each, for `vaeval show`.
+        notes: Things assumed rather than known, a sentence each, for who submits or looks.
     """
 
     path: Path

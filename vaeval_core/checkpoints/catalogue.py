@@ -10,7 +10,8 @@ file that holds both) and `linear-gaussian` (safetensors). A `vaeval.yaml` besid
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,9 +31,9 @@ from vaeval_core.checkpoints.keras_parts import (
 from vaeval_core.checkpoints.keras_plan import KerasVaePlan, plan_keras_vae
 from vaeval_core.checkpoints.linear_gaussian import LINEAR_GAUSSIAN_FILE, load_linear_gaussian
 from vaeval_core.checkpoints.naming import short_name, training_step
-from vaeval_core.checkpoints.search import absolute, canonical, find_checkpoints, is_pair
+from vaeval_core.checkpoints.search import absolute, canonical, find_checkpoints, is_checkpoint_folder, is_pair
 from vaeval_core.checkpoints.sidecar import SIDECAR_NAME, read_sidecar
-from vaeval_core.errors import CheckpointRejected, NotFound
+from vaeval_core.errors import CheckpointRejected, NotFound, unreadable_here
 
 __all__ = ["describe", "find_checkpoints", "load"]
 
@@ -91,11 +92,34 @@ def load(path: Path, digest: str) -> VaeAdapter:
         digest: As in its description.
 
     Raises:
-        NotFound: There is no such path.
         CheckpointRejected: The files are not those that were described, or the networks cannot be rebuilt.
-        StorageFailed: No space to unpack the weights.
+        StorageFailed: This machine cannot read the files, or has no space to unpack the weights.
     """
-    located = _locate(absolute(path))
+    path = absolute(path)
+    with _faults_of_this_machine(path):
+        if path.is_dir() and not is_checkpoint_folder(path):
+            raise unreadable_here(path, "the folder holds no checkpoint here")
+        return _load(path, digest)
+
+
+@contextmanager
+def _faults_of_this_machine(path: Path) -> Iterator[None]:
+    """What was described where it was submitted was readable there: an error of the operating system is no rejection."""
+    try:
+        yield
+    except OSError as error:
+        raise unreadable_here(path, error) from error
+    except NotFound as error:
+        raise unreadable_here(error.received or path, "no such file") from error
+    except CheckpointRejected as error:
+        # Libraries raise OSErrors of their own about damaged content; those of the operating system have a number.
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno is not None:
+            raise unreadable_here(path, error.__cause__) from error
+        raise
+
+
+def _load(path: Path, digest: str) -> VaeAdapter:
+    located = _locate(path)
     before = _state(located)
     _require_same(located, digest, content_digest(located.files))
     adapter: VaeAdapter

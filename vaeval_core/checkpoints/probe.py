@@ -1,7 +1,8 @@
 """A check-up of a loaded VAE: the mistakes that give plausible, wrong scores.
 
-Six network calls of one batch. What is odd is said in sentences for the evaluation's record; what makes every score
-meaningless is an error.
+Six network calls of one batch, in each worker that loads the checkpoint. What makes every score meaningless is an error and
+ends the evaluation. What is odd is said in sentences for the worker's log; scores carry a warning of their own where the
+images of the evaluation itself show it (`metrics.base.outside_warnings`).
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ import numpy as np
 
 from vaeval_core.checkpoints.base import VaeAdapter
 from vaeval_core.errors import CheckpointRejected
+from vaeval_core.quantisation import OUTSIDE_BY
 from vaeval_core.shard_plan import NETWORK_BATCH
 from vaeval_core.types import Float32
 
 # Float32 convolutions differ by about 1e-6 between runs on some devices; sampling or batch statistics by far more.
 _EQUAL_WITHIN = 1e-3
-_OUTSIDE_BY = 0.01
 _LARGEST_LOG_VARIANCE = 20.0  # σ = e¹⁰: no posterior under a N(0, I) prior comes near
 _SEED = 20260101
 
@@ -78,10 +79,10 @@ def _probe_decoder(adapter: VaeAdapter, latents: Float32) -> list[str]:
             sentences.append(_neighbours("decoder", "an image", "latents"))
     finite = first[np.isfinite(first)]
     low, high = float(finite.min()), float(finite.max())
-    outside = float(np.mean((finite < -_OUTSIDE_BY) | (finite > 1 + _OUTSIDE_BY)))
+    outside = float(np.mean((finite < -OUTSIDE_BY) | (finite > 1 + OUTSIDE_BY)))
     if outside > 0:
         sentences.append(
-            f"{outside:.1%} of the decoder's values lie outside [0, 1] by more than {_OUTSIDE_BY:.0%} "
+            f"{outside:.1%} of the decoder's values lie outside [0, 1] by more than {OUTSIDE_BY:.0%} "
             f"(from {low:.3g} to {high:.3g}) and will be clamped: check image_range and decoder_output in vaeval.yaml."
         )
     if not _differ(first[:1].repeat(len(first), axis=0), first):

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from vaeval_core.errors import ImagesRejected, NotFound
+from vaeval_core.errors import ImagesRejected, NotFound, unreadable_here
 from vaeval_core.images.array_images import ArrayImages, digest_each
 from vaeval_core.images.manifest import changed_since_submission, read_manifest, unusable_manifest, write_manifest
 from vaeval_core.types import Uint8
@@ -46,11 +46,18 @@ def open_array_file(path: Path, digest: str, manifest: bytes | None) -> ArrayIma
     """The set that `survey_array_file` described; images are checked as they are read.
 
     Raises:
-        NotFound: There is no such file.
         ImagesRejected: It holds no array of images, or one of another shape than before.
-        StorageFailed: The manifest is missing, damaged or that of another set.
+        StorageFailed: This machine cannot read the file, or the manifest is missing, damaged or that of another set.
     """
-    images = _open(path)
+    try:
+        images = _open(path)
+    except NotFound as error:
+        raise unreadable_here(path, "no such file") from error
+    except ImagesRejected as error:
+        # NumPy raises OSErrors of its own about damaged content; those of the operating system have a number.
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno is not None:
+            raise unreadable_here(path, error.__cause__) from error
+        raise
     content = read_manifest(manifest, _MANIFEST, str(path))
     try:
         packed = base64.b64decode(content["digests"], validate=True)

@@ -53,4 +53,5 @@ class ImageSet(Protocol):
         Raises:
             ImagesRejected: An image does not have `shape` and `fit` is `exact`, or a file changed since the set was
                 described.
+            StorageFailed: The operating system does not let a file be read on this machine.
         """

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
-from vaeval_core.errors import ImagesRejected, NotFound
+from vaeval_core.errors import ImagesRejected, NotFound, unreadable_here
 from vaeval_core.images.array_file import ARRAY_SUFFIXES, open_array_file, survey_array_file
 from vaeval_core.images.array_images import ArrayImages
 from vaeval_core.images.base import ImageSet
@@ -56,9 +56,8 @@ def open_images(uri: str, digest: str, manifest: bytes | None) -> ImageSet:
         manifest: What its `manifest()` gave.
 
     Raises:
-        NotFound: The file of an array is not there.
         ImagesRejected: The digits or an array are others than those described.
-        StorageFailed: The manifest is missing, damaged or that of another set.
+        StorageFailed: This machine cannot read the path, or the manifest is missing, damaged or that of another set.
     """
     if uri.startswith(SCHEME):
         digits = _digits(uri)
@@ -71,8 +70,11 @@ def open_images(uri: str, digest: str, manifest: bytes | None) -> ImageSet:
             )
         return digits
     path = Path(uri)
-    if _is_array_file(path):
-        return open_array_file(path, digest, manifest)
+    try:
+        if _is_array_file(path):
+            return open_array_file(path, digest, manifest)
+    except OSError as error:
+        raise unreadable_here(path, error) from error
     return open_folder(path, digest, manifest)
 
 

@@ -47,17 +47,22 @@ class UnreadableImage(Exception):
     """The bytes are no image that can be used. Carries the reason; `ImagesRejected` will name the file."""
 
 
+class UnreadableFile(UnreadableImage):
+    """The operating system does not give the bytes: whether they are an image nobody knows."""
+
+
 def read_file(path: Path) -> tuple[bytes, str]:
     """The bytes of a file and their sha256.
 
     Raises:
-        UnreadableImage: The file cannot be read or is larger than `MAX_FILE_BYTES`.
+        UnreadableFile: The file cannot be read.
+        UnreadableImage: The file is larger than `MAX_FILE_BYTES`.
     """
     try:
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
-        raise UnreadableImage(error.strerror or str(error)) from error
+        raise UnreadableFile(error.strerror or str(error)) from error
     if len(data) > MAX_FILE_BYTES:
         raise UnreadableImage(f"larger than {MAX_FILE_BYTES >> 20} MiB")
     return data, hashlib.sha256(data).hexdigest()

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from vaeval_core.errors import ImagesRejected
-from vaeval_core.images.decoding import UnreadableImage, decode, read_file
+from vaeval_core.errors import ImagesRejected, unreadable_here
+from vaeval_core.images.decoding import UnreadableFile, UnreadableImage, decode, read_file
 from vaeval_core.images.fitting import first_of, fit_image, require_fit
 from vaeval_core.images.folder_listing import list_images
 from vaeval_core.images.folder_survey import survey_files
@@ -92,6 +92,8 @@ class FolderImages:
             if digest == file.digest:
                 return decode(data)
             reason = "its content is another"
+        except UnreadableFile as error:
+            raise unreadable_here(self._root / file.path, str(error)) from error
         except UnreadableImage as error:
             reason = str(error)
         raise changed_since_submission(f"{self._root / file.path}: {reason}", f"a file with sha256 {file.digest}")

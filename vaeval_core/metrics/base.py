@@ -14,6 +14,9 @@ from vaeval_core.metrics.frechet import GaussianFit
 from vaeval_core.protocol import StreamName
 from vaeval_core.types import Uint8
 
+MOST_OUTSIDE = 0.01
+"""Share of a decoder's values outside [0, 1] that is not worth a word."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationSummary:
@@ -22,7 +25,8 @@ class EvaluationSummary:
     Attributes:
         features: Stream → its features.
         values: Name of a measurement → its moments over images: `squared_error`, `cross_entropy`, `peak_signal_to_noise`,
-            `divergence`, `divergence_per_dimension`. A measurement that the checkpoint cannot give is missing.
+            `divergence`, `divergence_per_dimension`, and for each stream `samples/outside`, `reconstructions/outside`:
+            the share of an image's values outside [0, 1]. A measurement that the checkpoint cannot give is missing.
         not_finite: Stream → how many of its images hold values that are not finite.
         pictures: `originals`, `reconstructions`, `samples` → the first few images, uint8.
     """
@@ -31,6 +35,36 @@ class EvaluationSummary:
     values: Mapping[str, ValueMoments] = field(default_factory=dict)
     not_finite: Mapping[StreamName, int] = field(default_factory=dict)
     pictures: Mapping[str, Uint8] = field(default_factory=dict)
+
+
+def not_finite(summary: EvaluationSummary, stream: StreamName) -> MetricValue | None:
+    """The value of every metric that sees pixels of a stream with values that are not finite; None if all are finite.
+
+    Such values were clamped to black or white, which is not what the decoder gave: a number would hide that it diverged.
+    """
+    bad = summary.not_finite.get(stream, 0)
+    if not bad:
+        return None
+    count = summary.features[stream].count
+    return MetricValue(
+        value=None,
+        num_images=count,
+        kind="nan",
+        reason=f"{bad} of {count} {stream} hold values that are not finite.",
+        warnings=outside_warnings(summary, stream),
+    )
+
+
+def outside_warnings(summary: EvaluationSummary, stream: StreamName) -> tuple[str, ...]:
+    """Say so where a decoder gives more than a few values outside [0, 1]: logits or another range score plausibly."""
+    outside = summary.values.get(f"{stream}/outside")
+    if outside is None or not outside.mean[0] > MOST_OUTSIDE:
+        return ()
+    warning = (
+        f"{outside.mean[0]:.1%} of the values that the decoder gives for {stream} lie outside [0, 1]; features, PSNR and "
+        "cross-entropy see them clamped. If it gives logits or another range, say so in vaeval.yaml."
+    )
+    return (warning,)
 
 
 @dataclass(frozen=True, kw_only=True)

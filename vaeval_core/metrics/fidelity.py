@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vaeval_core.evaluation_result import MetricValue
-from vaeval_core.metrics.base import EvaluationSummary
+from vaeval_core.metrics.base import EvaluationSummary, not_finite, outside_warnings
 from vaeval_core.metrics.frechet import GaussianFit, frechet_distance
 from vaeval_core.protocol import StreamName
 
@@ -22,18 +22,10 @@ def _distance_of_stream(stream: StreamName, summary: EvaluationSummary, referenc
     features = summary.features.get(stream)
     if features is None:
         return MetricValue.not_applicable(f"The protocol has no {stream}.")
-    bad = summary.not_finite.get(stream, 0)
-    if bad:
-        return MetricValue(
-            value=None,
-            num_images=features.count,
-            kind="nan",
-            reason=f"{bad} of {features.count} {stream} hold values that are not finite.",
-        )
-    return MetricValue.of(
+    return not_finite(summary, stream) or MetricValue.of(
         frechet_distance(features, reference),
         num_images=features.count,
-        warnings=_too_few(features.count, reference),
+        warnings=(*outside_warnings(summary, stream), *_too_few(features.count, reference)),
     )
 
 

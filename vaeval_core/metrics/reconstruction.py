@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vaeval_core.evaluation_result import MetricValue
-from vaeval_core.metrics.base import EvaluationSummary
+from vaeval_core.metrics.base import EvaluationSummary, not_finite, outside_warnings
 from vaeval_core.metrics.frechet import GaussianFit
 
 
@@ -14,18 +14,12 @@ def mean_squared_error(summary: EvaluationSummary, reference: GaussianFit) -> Me
 
 def mean_cross_entropy(summary: EvaluationSummary, reference: GaussianFit) -> MetricValue:
     """Mean over images of the cross-entropy in nats per image."""
-    return _mean_of("cross_entropy", summary)
+    return not_finite(summary, "reconstructions") or _mean_of("cross_entropy", summary)
 
 
 def mean_peak_signal_to_noise(summary: EvaluationSummary, reference: GaussianFit) -> MetricValue:
     """Mean over images of the PSNR in decibels."""
-    bad = summary.not_finite.get("reconstructions", 0)
-    if bad:
-        # Pixels that are no numbers were shown as black, which is not what was reconstructed.
-        count = summary.values["peak_signal_to_noise"].count
-        reason = f"{bad} of {count} reconstructions hold values that are not finite."
-        return MetricValue(value=None, num_images=count, kind="nan", reason=reason)
-    return _mean_of("peak_signal_to_noise", summary)
+    return not_finite(summary, "reconstructions") or _mean_of("peak_signal_to_noise", summary)
 
 
 def _mean_of(name: str, summary: EvaluationSummary) -> MetricValue:
@@ -37,4 +31,5 @@ def _mean_of(name: str, summary: EvaluationSummary) -> MetricValue:
         float(moments.mean[0]),
         num_images=moments.count,
         std_error=None if error is None else float(error[0]),
+        warnings=outside_warnings(summary, "reconstructions"),
     )

@@ -31,7 +31,13 @@ def is_running(pid: int) -> bool:
 
 
 def test_the_worker_s_own_choice_is_left_to_it() -> None:
-    assert worker_command(devices="auto", workers=None, threads=None)[1:] == ["-m", "workers", "--devices", "auto"]
+    assert worker_command(devices="auto", workers=None, threads=None)[1:] == [
+        "-P",
+        "-m",
+        "workers",
+        "--devices",
+        "auto",
+    ]
 
 
 def test_workers_of_a_run_live_as_long_as_the_run() -> None:
@@ -41,11 +47,11 @@ def test_workers_of_a_run_live_as_long_as_the_run() -> None:
 
 def test_what_is_asked_for_is_handed_on() -> None:
     assert worker_command(devices="cpu", workers=2, threads=1)[1:] == [
-        *("-m", "workers", "--devices", "cpu"),
+        *("-P", "-m", "workers", "--devices", "cpu"),
         *("--workers", "2", "--threads", "1"),
     ]
     assert inline_command([3, 4], devices="cpu", threads=2)[1:] == [
-        *("-m", "workers.inline", "--evaluations", "3,4"),
+        *("-P", "-m", "workers.inline", "--evaluations", "3,4"),
         *("--devices", "cpu", "--threads", "2"),
     ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,6 +55,36 @@ def test_the_table_says_what_is_compared(vaeval: Vaeval, finished: Outcome) -> N
     assert [line.split()[0] for line in lines[2:]] == ["1", "2"]
     assert "±" in lines[2]
     assert "not comparable to published FID" in outcome.err
+
+
+def test_what_a_reader_must_know_is_said_once_below_the_tables(
+    vaeval: Vaeval, checkpoints: Path, finished: Outcome, work_off: Callable[[], None]
+) -> None:
+    vaeval("submit", checkpoints, "--data", "digits:test", *SMALL, "--seed", "1")
+    work_off()
+    lines = [line for line in vaeval("leaderboard").err.splitlines() if "span at most" in line]
+    # 40 samples and 40 reconstructions have 40 feature vectors each, of 8 · 8 · 3 numbers.
+    (line,) = lines
+    assert line.startswith("fid, rfid (ids 1–4): 40 images span at most 39 of 192 feature dimensions")
+
+
+def test_a_decoder_with_another_range_is_told_below_the_table_and_in_json(
+    vaeval: Vaeval, checkpoints: Path, no_broker: None, work_off: Callable[[], None], tmp_path: Path
+) -> None:
+    # Half of its pixels are 3 or so, the others a half.
+    offset = np.where(np.arange(64) % 2 == 0, 3.0, 0.5)
+    linear_gaussian_vae(np.full((64, 1), 1e-3), offset, 1e-2, (8, 8, 1)).save(tmp_path / "bright")
+    vaeval("submit", tmp_path / "bright", "--data", "digits:test", *SMALL)
+    work_off()
+    outcome = vaeval("leaderboard")
+    for stream, metrics in (("samples", "fid"), ("reconstructions", "cross_entropy, mse, psnr, rfid")):
+        assert f"{metrics} (id 1): 50.0% of the values that the decoder gives for {stream} lie outside" in outcome.err
+    shown = vaeval("submit", tmp_path / "bright", "--data", "digits:test", *SMALL, "--wait", "--json").document
+    (entry,) = shown["evaluations"]
+    assert entry["notes"] == []
+    assert set(entry["warnings"]) == {"fid", "rfid", "mse", "psnr", "cross_entropy"}
+    assert entry["warnings"]["mse"][0].startswith("50.0% of the values")
+    assert "mse: 50.0% of the values" in vaeval("show", "1").err
 
 
 def test_different_seeds_never_share_a_table(
@@ -292,3 +323,13 @@ def test_db_current_creates_nothing_and_its_check_fails_until_upgraded(vaeval: V
     vaeval("db", "upgrade")
     assert vaeval("db", "current", "--check").exit_code == 0
     assert vaeval("db", "current", "--json").document["is_current"] is True
+
+
+def test_db_current_of_a_newer_database_does_not_advise_an_upgrade(vaeval: Vaeval, home: Path) -> None:
+    assert "vaeval db upgrade" in vaeval("db", "current").err
+    vaeval("db", "upgrade")
+    with sqlite3.connect(home / "vaeval.db") as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999_future'")
+    shown = vaeval("db", "current")
+    assert "9999_future" in shown.out
+    assert "Next: install the newer vaeval" in shown.err

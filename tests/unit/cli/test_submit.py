@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.unit.cli.conftest import SMALL, Outcome
+from tests.unit.vaeval_core.checkpoints.keras_files import a_decoder, an_encoder, archive
 
 Vaeval = Callable[..., Outcome]
 
@@ -89,6 +90,84 @@ class TestWithBrokerDown:
         outcome = vaeval("submit", checkpoints / "step-2", twin, "--data", "digits:test", *SMALL)
         assert "has the same content as" in outcome.err
         assert len(evaluations(vaeval)) == 1
+
+
+def write_pair(folder: Path, *, activation: str, units: int) -> Path:
+    """A checkpoint that can be described, but not run."""
+    folder.mkdir(parents=True)
+    (folder / "encoder.keras").write_bytes(archive(an_encoder(units)))
+    (folder / "decoder.keras").write_bytes(archive(a_decoder(units, activation)))
+    return folder
+
+
+@pytest.mark.usefixtures("no_broker")
+class TestNotesAboutCheckpoints:
+    ASSUMED = "The decoder ends without sigmoid or tanh: its output is taken as images in [0, 1]."
+
+    def test_what_was_assumed_of_one_checkpoint_is_said_with_its_name(
+        self, vaeval: Vaeval, checkpoints: Path, tmp_path: Path
+    ) -> None:
+        odd = write_pair(tmp_path / "sweep" / "linear", activation="linear", units=3)
+        outcome = vaeval("submit", checkpoints / "step-2", odd, "--data", "digits:test", *SMALL)
+        assert f"sweep/linear: {self.ASSUMED}" in outcome.err
+
+    def test_the_same_of_all_is_one_sentence(self, vaeval: Vaeval, tmp_path: Path) -> None:
+        for units in (2, 3, 4):
+            write_pair(tmp_path / "sweep" / f"units-{units}", activation="linear", units=units)
+        outcome = vaeval("submit", tmp_path / "sweep", "--data", "digits:test", *SMALL)
+        assert outcome.err.count(self.ASSUMED) == 1
+        assert f"All 3 checkpoints: {self.ASSUMED}" in outcome.err
+
+    def test_the_same_of_some_is_one_sentence_with_their_number(self, vaeval: Vaeval, tmp_path: Path) -> None:
+        for units, activation in ((2, "linear"), (3, "sigmoid"), (4, "linear")):
+            write_pair(tmp_path / "sweep" / f"units-{units}", activation=activation, units=units)
+        outcome = vaeval("submit", tmp_path / "sweep", "--data", "digits:test", *SMALL)
+        assert f"2 of 3 checkpoints (sweep/units-2 and 1 more): {self.ASSUMED}" in outcome.err
+
+    def test_the_receipt_in_json_has_the_notes_of_each_evaluation(
+        self, vaeval: Vaeval, checkpoints: Path, tmp_path: Path
+    ) -> None:
+        odd = write_pair(tmp_path / "sweep" / "linear", activation="linear", units=3)
+        outcome = vaeval("submit", odd, checkpoints / "step-2", "--data", "digits:test", *SMALL, "--json")
+        receipt, _ = json.JSONDecoder().raw_decode(outcome.out)
+        notes = {entry["checkpoint"].rpartition("/")[2]: entry["notes"] for entry in receipt["evaluations"]}
+        assert notes["step-2"] == []
+        (note,) = notes["linear"]
+        assert note.startswith(self.ASSUMED)
+
+
+class TestForecast:
+    def test_without_a_worker_it_says_so_before_the_wait(
+        self, vaeval: Vaeval, checkpoints: Path, submitted: Outcome
+    ) -> None:
+        outcome = vaeval("submit", checkpoints, "--data", "digits:test", *SMALL, "--wait", "--timeout", "0")
+        # 40 samples and 40 reconstructions of each of two checkpoints, and a reference of 64.
+        work = "224 images to go through the feature network. No worker is running; start one: vaeval worker"
+        assert work in outcome.err
+        assert outcome.err.index(work) < outcome.err.index("waiting: ")
+
+    def test_with_workers_it_says_how_long_it_will_take(
+        self, vaeval: Vaeval, checkpoints: Path, finished: Outcome
+    ) -> None:
+        from scheduler.composition import open_application
+        from scheduler.settings import Settings
+
+        with open_application(Settings.from_environment()) as application:
+            for slot in ("a", "b"):
+                application.work.report_worker(slot, host="here", pid=1, device="cpu", threads=1, versions={})
+            application.database.write(
+                lambda connection: connection.exec_driver_sql("UPDATE shards SET seconds = forward_passes / 0.5")
+            )
+        # The broker is down: the first submission only registers the work, the second has nothing to announce.
+        vaeval("submit", checkpoints, "--data", "digits:test", *SMALL, "--seed", "1")
+        outcome = vaeval("submit", checkpoints, "--data", "digits:test", *SMALL, "--seed", "1")
+        # 160 images are left, for the reference is there; two workers at half an image a second need 160 s.
+        assert "160 images to go through the feature network: about 2 min 40 s if nothing else" in outcome.err
+        assert "2 workers are running, at 0.5 images/s each" in outcome.err
+
+    def test_what_is_finished_needs_no_forecast(self, vaeval: Vaeval, checkpoints: Path, finished: Outcome) -> None:
+        outcome = vaeval("submit", checkpoints, "--data", "digits:test", *SMALL)
+        assert "to go through" not in outcome.err
 
 
 BAD_INPUT = [

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import errno
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from billiard.exceptions import SoftTimeLimitExceeded
+from sqlalchemy import update
 
 from scheduler.completion import FinaliseOutcome, finalise
 from scheduler.composition import Application, open_application
 from scheduler.lifecycle import EvaluationState
 from scheduler.settings import Settings
 from scheduler.store.base import FinaliseClaim, ShardClaim
+from scheduler.store.tables import evaluations
 from scheduler.submission import prepare, register
 from vaeval_core.checkpoints.catalogue import describe, load
 from vaeval_core.checkpoints.linear_gaussian import linear_gaussian_vae
-from vaeval_core.errors import ServiceUnreachable
+from vaeval_core.errors import ServiceUnreachable, StorageFailed
 from vaeval_core.evaluate import measure_reference_shard, measure_shard
 from vaeval_core.features.catalogue import load_extractor, resolve_extractor
 from vaeval_core.images.catalogue import survey_images
@@ -75,6 +80,11 @@ def finalise_next(application: Application, owner: str) -> FinaliseOutcome:
     return finalise(claimed(application, owner), work=application.work, artifacts=application.artifacts)
 
 
+def end_pause(application: Application) -> None:
+    """As if the pause after a failed attempt were over."""
+    application.database.write(lambda connection: connection.execute(update(evaluations).values(lease_expires_at=None)))
+
+
 def artifact(application: Application, key: str) -> Path:
     return Path(application.settings.artifacts) / key
 
@@ -130,7 +140,7 @@ def test_a_shard_file_that_is_gone_is_computed_again_and_the_scores_are_the_same
         content[-1] ^= 1
         victim.write_bytes(content)
     outcome = finalise(claim, work=application.work, artifacts=application.artifacts)
-    assert outcome is FinaliseOutcome.SHARD_QUEUED_AGAIN
+    assert outcome is FinaliseOutcome.QUEUED_AGAIN
     again = application.work.claim_shard("worker@host")
     assert again is not None
     assert again.number == 1
@@ -156,14 +166,70 @@ def test_a_metric_of_another_version_fails_the_evaluation_with_the_reason(tmp_pa
     assert "fid version 99" in (record.error or "")
 
 
-def test_a_merged_reference_that_is_gone_fails_the_evaluation_with_the_reason(application: Application) -> None:
+def test_a_merged_reference_that_is_gone_is_computed_again_and_the_scores_come_out(application: Application) -> None:
     finalise_next(application, "reference")
     claim = claimed(application, "evaluation")
     assert claim.reference is not None
     artifact(application, claim.reference.key).unlink()
     outcome = finalise(claim, work=application.work, artifacts=application.artifacts)
-    assert outcome is FinaliseOutcome.FAILED
-    assert claim.reference.key in (application.reads.evaluation(1).error or "")
+    assert outcome is FinaliseOutcome.QUEUED_AGAIN
+    assert application.work.claim_shard("worker@host") is None, "its shard files are kept"
+    assert finalise_next(application, "reference") is FinaliseOutcome.FINISHED
+    assert finalise_next(application, "evaluation") is FinaliseOutcome.FINISHED
+    assert None not in score_values(application).values()
+
+
+def test_a_reference_of_which_no_file_is_left_is_computed_again(application: Application) -> None:
+    finalise_next(application, "reference")
+    shutil.rmtree(artifact(application, "references"))
+    assert finalise_next(application, "evaluation") is FinaliseOutcome.QUEUED_AGAIN
+    for _ in range(3):
+        assert finalise_next(application, "reference") is FinaliseOutcome.QUEUED_AGAIN
+        compute_all_shards(application)
+    assert finalise_next(application, "reference") is FinaliseOutcome.FINISHED
+    assert finalise_next(application, "evaluation") is FinaliseOutcome.FINISHED
+    assert None not in score_values(application).values()
+
+
+def test_a_store_that_is_not_mounted_costs_an_attempt_and_no_shard(application: Application) -> None:
+    finalise_next(application, "reference")
+    store = Path(application.settings.artifacts)
+    store.rename(store.with_name("elsewhere"))
+    assert finalise_next(application, "evaluation") is FinaliseOutcome.RELEASED
+    store.with_name("elsewhere").rename(store)
+    assert application.work.claim_shard("worker@host") is None
+    end_pause(application)
+    assert finalise_next(application, "evaluation") is FinaliseOutcome.FINISHED
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (StorageFailed("The bucket says 503."), "The bucket says 503."),
+        (MemoryError("too many features"), "MemoryError: too many features"),
+        (OSError(errno.EIO, "Input/output error"), "Input/output error"),
+        (SoftTimeLimitExceeded(), "SoftTimeLimitExceeded"),
+    ],
+)
+def test_what_may_pass_fails_the_evaluation_only_after_three_attempts(
+    application: Application, monkeypatch: pytest.MonkeyPatch, error: Exception, told: str
+) -> None:
+    finalise_next(application, "reference")
+
+    def fail(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(application.artifacts, "read_arrays", fail)
+        for _ in range(2):
+            assert finalise_next(application, "evaluation") is FinaliseOutcome.RELEASED
+            assert application.reads.evaluation(1).state is EvaluationState.RUNNING
+            end_pause(application)
+        finalise_next(application, "evaluation")
+    record = application.reads.evaluation(1)
+    assert record.state is EvaluationState.FAILED
+    assert told in (record.error or "")
+    assert "after 3 attempts" in (record.error or "")
 
 
 @pytest.mark.parametrize("owner", ["reference", "evaluation"])

@@ -95,4 +95,6 @@ def test_an_impossible_event_of_an_evaluation_says_what_is_possible() -> None:
     with pytest.raises(InvalidTransition) as caught:
         evaluation_after(EvaluationState.FINALISING, EvaluationEvent.CANCELLED)
     assert caught.value.received == "cancelled in state finalising"
-    assert caught.value.expected == "one of finalise_lease_ended, shard_file_lost, scored, finalise_failed"
+    assert caught.value.expected == (
+        "one of finalise_lease_ended, finalise_attempt_failed, shard_file_lost, scored, finalise_failed"
+    )

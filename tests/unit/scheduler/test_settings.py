@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.settings import VARIABLES, Settings, sources, without_password
+from scheduler.settings import VARIABLES, Settings, passwords_in, sources, without_password
 from vaeval_core.errors import InvalidInput
 
 SERVICE = {
@@ -116,6 +116,10 @@ def test_where_a_value_comes_from_can_be_asked() -> None:
         ("postgresql://kim:S3CRET@db/vaeval", "postgresql://kim:***@db/vaeval"),
         ("postgresql://kim:p%40ss@db/vaeval", "postgresql://kim:***@db/vaeval"),
         ("redis://:S3CRET@broker", "redis://:***@broker"),
+        ("redis://broker:6379/0?password=S3CRET", "redis://broker:6379/0?password=***"),
+        ("postgresql://db/vaeval?user=kim&sslpassword=S3CRET", "postgresql://db/vaeval?user=kim&sslpassword=***"),
+        ("redis://:S3/C@RET@broker", "redis://:***@broker"),
+        ("redis://:[S3CRET@broker", "redis://:***@broker"),
         ("postgresql://kim@db/vaeval", "postgresql://kim@db/vaeval"),
         ("sqlite:////srv/vaeval.db", "sqlite:////srv/vaeval.db"),
         ("/srv/artifacts", "/srv/artifacts"),
@@ -123,3 +127,21 @@ def test_where_a_value_comes_from_can_be_asked() -> None:
 )
 def test_only_the_password_is_hidden(url: str, shown: str) -> None:
     assert without_password(url) == shown
+
+
+def test_passwords_are_found_as_written_and_decoded() -> None:
+    assert passwords_in("postgresql://kim:p%40ss@db/x?sslpassword=two") == ("p%40ss", "p@ss", "two")
+    assert passwords_in("sqlite:////srv/vaeval.db") == ()
+
+
+@pytest.mark.parametrize("url", ["redis://:[S3CRET@broker/0", "redis://:S3/CRET@broker", "redis://:S3CRET@a;redis://b"])
+def test_a_broker_address_that_cannot_be_read_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(InvalidInput, match="VAEVAL_BROKER_URL") as caught:
+        Settings.from_environment({"VAEVAL_BROKER_URL": url})
+    assert "***" in str(caught.value.received)
+    assert "S3" not in str(caught.value)
+
+
+def test_a_home_with_a_question_mark_is_refused_where_the_database_would_lie_in_it() -> None:
+    with pytest.raises(InvalidInput, match=r"Received: /srv/what\? Expected: a path without"):
+        Settings.from_environment({"VAEVAL_HOME": "/srv/what?"})

@@ -6,7 +6,7 @@ import copy
 
 import pytest
 
-from vaeval_core.errors import ImagesRejected, InvalidInput, VaevalError
+from vaeval_core.errors import FileLost, ImagesRejected, InvalidInput, StorageFailed, VaevalError
 from vaeval_core.evaluation_result import MetricValue
 from vaeval_core.shard_plan import NETWORK_BATCH, plan_shards
 from vaeval_core.types import IndexRange
@@ -25,6 +25,11 @@ def test_parts_that_are_unknown_are_left_out() -> None:
 def test_a_copy_is_the_same_error() -> None:
     error = copy.copy(ImagesRejected("No.", received=3))
     assert (type(error), str(error)) == (ImagesRejected, "No. Received: 3")
+
+
+def test_a_lost_file_is_a_failure_of_the_storage_wherever_those_are_caught() -> None:
+    with pytest.raises(StorageFailed, match="Received: a/b Expected: a file"):
+        raise FileLost("It is gone.", received="a/b", expected="a file")
 
 
 @pytest.mark.parametrize(("start", "stop"), [(3, 3), (-1, 2), (5, 2)])

@@ -75,6 +75,14 @@ def test_a_database_that_is_away_for_a_moment_costs_nothing() -> None:
         heartbeat.check()
 
 
+def test_an_error_that_nobody_foresaw_does_not_end_the_heartbeat(caplog: pytest.LogCaptureFixture) -> None:
+    renew = Renewals(RuntimeError("connection pool is confused"), True)
+    with Heartbeat(renew, every=SOON) as heartbeat:
+        renew.wait_for(3)
+        heartbeat.check()
+    assert "connection pool is confused" in caplog.text
+
+
 def test_a_lease_is_not_renewed_before_a_beat_has_passed() -> None:
     renew = Renewals(True)
     with Heartbeat(renew, every=600.0):

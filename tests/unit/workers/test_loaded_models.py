@@ -15,6 +15,7 @@ from vaeval_core.checkpoints.catalogue import describe
 from vaeval_core.checkpoints.linear_gaussian import linear_gaussian_vae
 from vaeval_core.errors import CheckpointRejected, ImagesRejected
 from vaeval_core.images.catalogue import survey_images
+from vaeval_core.types import IndexRange
 from workers.loaded_models import LoadedModels
 
 
@@ -90,6 +91,20 @@ def test_a_folder_is_opened_by_its_stored_list(
     application.artifacts.write_bytes(f"datasets/{surveyed.digest}.json", manifest)
     write_png(folder / "later.png", 9)  # not in the list, so not in the set
     assert len(models.images(surveyed.uri, surveyed.digest)) == 3
+
+
+def test_the_same_images_at_another_path_are_read_there(
+    models: LoadedModels, application: Application, tmp_path: Path, write_png: Callable[[Path, int], None]
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    for folder in (first, second):
+        folder.mkdir()
+        write_png(folder / "0.png", 7)
+    surveyed = survey_images(str(first))
+    application.artifacts.write_bytes(f"datasets/{surveyed.digest}.json", surveyed.manifest() or b"")
+    assert models.images(str(first), surveyed.digest).uri == str(first)
+    (first / "0.png").unlink()
+    assert models.images(str(second), surveyed.digest).read(IndexRange(0, 1), (8, 8, 1), "exact").max() == 7
 
 
 @pytest.fixture

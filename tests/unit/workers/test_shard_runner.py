@@ -15,6 +15,7 @@ from scheduler.lifecycle import EvaluationState, ShardState
 from scheduler.settings import Settings
 from scheduler.store import tables
 from scheduler.store.base import CheckpointLocation
+from scheduler.store.clock import database_now_plus
 from vaeval_core.checkpoints.base import VaeAdapter
 from vaeval_core.checkpoints.catalogue import load
 from vaeval_core.evaluate import measure_reference_shard, measure_shard, merge_reference, merge_shards, score
@@ -56,6 +57,11 @@ def run_until_idle(runner: ShardRunner) -> list[RunOutcome]:
 def without_pause_between_attempts(connection: Connection) -> None:
     """What seconds of waiting would do."""
     connection.execute(update(tables.shards).values(not_before=None))
+
+
+def pauses_end(connection: Connection) -> None:
+    """What seconds of waiting would do; who failed last is remembered."""
+    connection.execute(update(tables.shards).values(not_before=database_now_plus(-1.0)))
 
 
 def shards(application: Application) -> dict[ShardState, int]:
@@ -125,6 +131,23 @@ def test_a_checkpoint_that_changed_since_it_was_submitted_fails_its_evaluation_a
     failed = next(r for r in application.reads.evaluations() if r.state is EvaluationState.FAILED)
     assert failed.step == 2
     assert str(tmp_path / "checkpoints" / "step-2") in (failed.error or "")
+
+
+def test_a_machine_that_does_not_see_a_checkpoint_leaves_it_to_another(
+    application: Application, submit: Callable[..., object], tmp_path: Path
+) -> None:
+    submit(application, images=32)
+    for name in ("first@here", "other@there"):
+        application.work.report_worker(name, host="node", pid=1, device="cpu", threads=1, versions={})
+    mounted = tmp_path / "checkpoints"
+    mounted.rename(tmp_path / "not mounted")
+    first = make_runner(application, "first@here")
+    assert run_until_idle(first).count(RunOutcome.FAILED) == 1
+    application.database.write(pauses_end)
+    assert run_until_idle(first) == [RunOutcome.NOTHING_TO_DO]
+    (tmp_path / "not mounted").rename(mounted)  # as the other machine sees it
+    assert run_until_idle(make_runner(application, "other@there"))[0] is RunOutcome.FINISHED
+    assert application.reads.evaluation(1).state is EvaluationState.FINISHED
 
 
 def test_a_model_that_raises_fails_after_three_attempts_and_tells_its_story(

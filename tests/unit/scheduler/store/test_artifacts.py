@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 from numpy.typing import NDArray
 
 from scheduler.store.artifacts import ArtifactStore
 from scheduler.store.base import StoredFile
 from tests.factories import digest
-from vaeval_core.errors import InvalidInput, StorageFailed
+from vaeval_core.errors import FileLost, InvalidInput, StorageFailed
 
 KEY = "evaluations/7/shards/0-1.safetensors"
 
@@ -75,11 +76,37 @@ class TestArrays:
 
 
 class TestReading:
-    def test_a_missing_file_is_named(self, any_store: ArtifactStore) -> None:
-        with pytest.raises(StorageFailed) as caught:
+    def test_a_missing_file_is_lost_and_named(self, any_store: ArtifactStore) -> None:
+        any_store.write_bytes("another/file", b"data")
+        with pytest.raises(FileLost) as caught:
             any_store.read_arrays(StoredFile(key=KEY, digest=digest("anything")))
-        assert caught.value.what == "A file cannot be read."
         assert KEY in str(caught.value.received)
+        assert caught.value.expected == "the file that was written there"
+
+    def test_where_the_whole_store_is_missing_no_file_is_lost(self, store: ArtifactStore, tmp_path: Path) -> None:
+        file = store.write_arrays(KEY, {"rows": np.zeros(3)})
+        (tmp_path / "artifacts").rename(tmp_path / "not mounted")
+        with pytest.raises(StorageFailed) as caught:
+            store.read_arrays(file)
+        assert not isinstance(caught.value, FileLost)
+        assert KEY in str(caught.value.received)
+        assert "VAEVAL_ARTIFACTS" in str(caught.value.expected)
+        assert "mount it" in str(caught.value.next_step)
+
+    def test_a_file_that_may_not_be_read_is_not_lost(
+        self, store: ArtifactStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        file = store.write_arrays(KEY, {"rows": np.zeros(3)})
+
+        def refuse(*_: object, **__: object) -> None:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+        monkeypatch.setattr(LocalFileSystem, "cat_file", refuse)
+        with pytest.raises(StorageFailed) as caught:
+            store.read_arrays(file)
+        assert not isinstance(caught.value, FileLost)
+        assert "Permission denied" in str(caught.value.received)
+        assert caught.value.expected
 
     @pytest.mark.parametrize("change", ["flip a bit", "cut the end", "empty it"])
     def test_an_altered_file_is_refused(self, store: ArtifactStore, tmp_path: Path, change: str) -> None:
@@ -88,7 +115,7 @@ class TestReading:
         data = bytearray(path.read_bytes())
         data[-3] ^= 1
         path.write_bytes({"flip a bit": bytes(data), "cut the end": bytes(data[:-8]), "empty it": b""}[change])
-        with pytest.raises(StorageFailed) as caught:
+        with pytest.raises(FileLost) as caught:
             store.read_arrays(file)
         assert KEY in str(caught.value.received)
         assert caught.value.expected == f"sha256 {file.digest}"

@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from sqlalchemy import cast, insert, literal, select, text, update
+from sqlalchemy import Connection, cast, insert, literal, select, text, update
 from sqlalchemy.exc import StatementError
 
 from scheduler.store.clock import database_now, database_now_plus
@@ -84,9 +84,9 @@ def test_on_sqlite_every_time_has_six_digits_so_that_texts_sort_like_times(sqlit
 def test_on_postgresql_the_zone_of_the_session_does_not_matter(postgresql_url: str) -> None:
     database = Database(postgresql_url)
 
-    def work_in_tokyo(connection: object) -> datetime:
-        connection.execute(text("SET LOCAL TIME ZONE 'Asia/Tokyo'"))  # type: ignore[attr-defined]
-        return connection.execute(select(cast(literal(MOMENT), leases.c.expires_at.type))).scalar_one()  # type: ignore
+    def work_in_tokyo(connection: Connection) -> datetime:
+        connection.execute(text("SET LOCAL TIME ZONE 'Asia/Tokyo'"))
+        return connection.execute(select(cast(literal(MOMENT), leases.c.expires_at.type))).scalar_one()
 
     assert database.write(work_in_tokyo) == MOMENT
     database.dispose()

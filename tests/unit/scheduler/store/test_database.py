@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from sqlalchemy import Connection, event, text
+from sqlalchemy import URL, Connection, event, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from scheduler.store.database import MAX_TRIES, Database, RunAgain
@@ -236,8 +236,8 @@ class TestPostgresql:
             database.read(lambda connection: connection.execute(INSERT, {"name": "a"}))
         database.write(lambda connection: connection.execute(INSERT, {"name": "a"}))
 
-    def test_a_database_that_does_not_exist_is_said(self, postgresql_server: str) -> None:
-        database = Database(postgresql_server.format(database="nowhere"))
+    def test_a_database_that_does_not_exist_is_said(self, postgresql_server: URL) -> None:
+        database = Database(postgresql_server.set(database="nowhere").render_as_string(hide_password=False))
         with pytest.raises(ServiceUnreachable) as caught:
             count(database)
         assert "nowhere" in str(caught.value.received)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import errno
 import hashlib
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -23,7 +26,7 @@ from vaeval_core.checkpoints.keras_parts import KerasPart, KerasParts
 from vaeval_core.checkpoints.keras_plan import plan_keras_vae
 from vaeval_core.checkpoints.linear_gaussian import LinearGaussianVae, linear_gaussian_vae, load_linear_gaussian
 from vaeval_core.checkpoints.sidecar import CheckpointSettings
-from vaeval_core.errors import CheckpointRejected
+from vaeval_core.errors import CheckpointRejected, StorageFailed
 
 PairWriter = Callable[..., Path]
 
@@ -208,6 +211,46 @@ def test_a_file_altered_while_it_is_read_is_refused(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(catalogue, "load_linear_gaussian", read_and_alter)
     with pytest.raises(CheckpointRejected, match="altered after it was submitted"):
         load(tmp_path, digest)
+
+
+@pytest.mark.parametrize("is_lost", ["file", "folder", "mounted folder"])
+def test_a_checkpoint_that_this_machine_does_not_see_is_not_rejected(tmp_path: Path, is_lost: str) -> None:
+    folder = tmp_path / "run" / "step-2"
+    linear_gaussian_vae(np.eye(4, 2), np.full(4, 0.5), 0.1, (2, 2, 1)).save(folder)
+    digest = describe(folder).digest
+    shutil.rmtree(folder if is_lost == "file" else folder.parent)
+    if is_lost == "mounted folder":
+        folder.mkdir(parents=True)  # where a share would be mounted
+    with pytest.raises(StorageFailed) as caught:
+        load(folder, digest)
+    assert str(folder) in str(caught.value.received)
+    assert "on every machine with a worker" in str(caught.value.expected)
+    assert "mounted" in str(caught.value.next_step)
+
+
+def test_half_a_pair_is_a_fault_of_the_machine_that_sees_only_that(write_pair: PairWriter) -> None:
+    folder = write_pair()
+    digest = describe(folder).digest
+    (folder / "decoder.keras").unlink()
+    with pytest.raises(StorageFailed, match="This machine cannot read"):
+        load(folder, digest)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EACCES])
+def test_an_error_of_the_operating_system_is_no_rejection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    linear_gaussian_vae(np.eye(4, 2), np.full(4, 0.5), 0.1, (2, 2, 1)).save(tmp_path)
+    digest = describe(tmp_path).digest
+
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "open", fail)
+    with pytest.raises(StorageFailed) as caught:
+        load(tmp_path, digest)
+    assert caught.value.received == f"{tmp_path} ({os.strerror(number)})"
+    assert caught.value.expected
 
 
 def test_a_sidecar_added_after_it_was_described_is_noticed(write_pair: PairWriter) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -198,6 +200,40 @@ def test_a_missing_file_is_not_found(tmp_path: Path) -> None:
         survey_array_file(tmp_path / "images.npy")
     assert caught.value.received == str(tmp_path / "images.npy")
     assert ".npy or .npz" in str(caught.value.expected)
+
+
+def test_a_worker_that_does_not_see_the_file_says_so_of_its_machine(tmp_path: Path) -> None:
+    path = _saved(tmp_path, _images())
+    surveyed = survey_array_file(path)
+    path.unlink()
+    with pytest.raises(StorageFailed) as caught:
+        open_array_file(path, surveyed.digest, surveyed.manifest())
+    assert caught.value.received == f"{path} (no such file)"
+    assert "on every machine with a worker" in str(caught.value.expected)
+
+
+def test_a_file_that_a_worker_may_not_read_is_not_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = _saved(tmp_path, _images())
+    surveyed = survey_array_file(path)
+
+    def fail(*_: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, "open", fail)
+    with pytest.raises(StorageFailed) as caught:
+        open_array_file(path, surveyed.digest, surveyed.manifest())
+    assert caught.value.received == f"{path} (Permission denied)"
+    assert caught.value.expected
+
+
+def test_a_file_that_was_cut_short_since_is_refused(tmp_path: Path) -> None:
+    path = _saved(tmp_path, _images())
+    surveyed = survey_array_file(path)
+    path.write_bytes(path.read_bytes()[:150])
+    with pytest.raises(ImagesRejected) as caught:
+        open_array_file(path, surveyed.digest, surveyed.manifest())
+    assert str(path) in str(caught.value.received)
+    assert "numpy.save" in str(caught.value.expected)
 
 
 def test_images_past_the_last_are_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -165,18 +166,44 @@ def test_files_added_later_do_not_matter(photos: Path, save_image: SaveImage) ->
     assert sorted(_levels(surveyed, 0, 5)) == [0, 10, 20, 30, 40]
 
 
-@pytest.mark.parametrize("change", ["other", "gone"])
-def test_a_file_that_changed_since_is_named(photos: Path, save_image: SaveImage, change: str) -> None:
+@pytest.mark.parametrize("is_lost", ["file", "folder"])
+def test_what_this_machine_cannot_read_says_nothing_against_the_images(photos: Path, is_lost: str) -> None:
     images = survey_folder(photos)
-    digest = hashlib.sha256((photos / "2.png").read_bytes()).hexdigest()
-    if change == "gone":
+    if is_lost == "file":
         (photos / "2.png").unlink()
     else:
-        save_image("2.png", level=21, mode="L")
+        photos.rename(photos.with_name("not mounted"))
+    with pytest.raises(StorageFailed) as caught:
+        images.read(IndexRange(0, 5), _GREY, "exact")
+    assert str(photos) in str(caught.value.received)
+    assert "No such file or directory" in str(caught.value.received)
+    assert "on every machine with a worker" in str(caught.value.expected)
+    assert "mounted" in str(caught.value.next_step)
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE])
+def test_a_share_that_fails_says_nothing_against_the_images(
+    photos: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    images = survey_folder(photos)
+
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Path, "open", fail)
+    with pytest.raises(StorageFailed) as caught:
+        images.read(IndexRange(0, 5), _GREY, "exact")
+    assert os.strerror(number) in str(caught.value.received)
+    assert caught.value.expected
+
+
+def test_a_file_that_changed_since_is_named(photos: Path, save_image: SaveImage) -> None:
+    images = survey_folder(photos)
+    digest = hashlib.sha256((photos / "2.png").read_bytes()).hexdigest()
+    save_image("2.png", level=21, mode="L")
     with pytest.raises(ImagesRejected) as caught:
         images.read(IndexRange(0, 5), _GREY, "exact")
-    reason = {"other": "its content is another", "gone": "No such file or directory"}[change]
-    assert caught.value.received == f"{photos / '2.png'}: {reason}"
+    assert caught.value.received == f"{photos / '2.png'}: its content is another"
     assert caught.value.expected == f"a file with sha256 {digest}"
     assert "submit again" in str(caught.value.next_step)
 
