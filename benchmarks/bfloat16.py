@@ -32,10 +32,12 @@ def levels(images: Uint8) -> dict[str, Uint8]:
     random = np.random.default_rng(0)
 
     def noisy(sigma: float) -> Uint8:
-        return np.rint(images + random.normal(0, sigma, images.shape)).clip(0, 255).astype(np.uint8)
+        pixels: Uint8 = np.rint(images + random.normal(0, sigma, images.shape)).clip(0, 255).astype(np.uint8)
+        return pixels
 
     def blurred(sigma: float) -> Uint8:
-        return np.rint(gaussian_filter(images.astype(float), (0, sigma, sigma, 0))).astype(np.uint8)
+        pixels: Uint8 = np.rint(gaussian_filter(images.astype(float), (0, sigma, sigma, 0))).astype(np.uint8)
+        return pixels
 
     return {
         "other digits": images,

@@ -34,12 +34,13 @@ def vaeval_extractor(precision: str) -> Contestant:
     """This project's extractor."""
 
     def make(threads: int) -> Extract:
-        return _vaeval(threads, precision).extract
+        return make_extractor(threads, precision).extract
 
     return make
 
 
-def _vaeval(threads: int, precision: str) -> Any:
+def make_extractor(threads: int, precision: str) -> Any:
+    """This project's extractor with untrained weights, TensorFlow held to that many threads."""
     from vaeval_core.features.catalogue import load_extractor, resolve_extractor
 
     _tensorflow(threads)
@@ -137,6 +138,53 @@ def torch_half(threads: int) -> Extract:
     return _in_batches(lambda part: network(part).float(), prepare)
 
 
+def matrix_products(threads: int) -> Extract:
+    """No extractor: as much float32 arithmetic as the network does, in square matrix products. The limit of them all."""
+    tf = _tensorflow(threads)
+    size = 2048
+    left, right = (tf.random.stateless_normal((size, size), (seed, 0)) for seed in (0, 1))
+
+    def extract(images: Images) -> np.ndarray:
+        for _ in range(round(len(images) * OPERATIONS / (2 * size**3))):
+            product = tf.linalg.matmul(left, right)
+        return product.numpy()[: len(images)]  # type: ignore[no-any-return]
+
+    return extract
+
+
+def operations_per_image() -> float:
+    """Floating-point operations of the 94 convolutions for one image, a multiplication and an addition counting two."""
+    from vaeval_core.features.inception_v3_architecture import Convolution, Pool, follow
+
+    total = 0.0
+
+    def reduced(step: Convolution | Pool, size: tuple[int, int]) -> tuple[int, int]:
+        rows, columns = step.size if isinstance(step, Convolution) else (3, 3)
+        if step.padding == "same":
+            return (-(-size[0] // step.stride), -(-size[1] // step.stride))
+        return ((size[0] - rows) // step.stride + 1, (size[1] - columns) // step.stride + 1)
+
+    def convolve(_scope: str, step: Convolution, tensor: Shape) -> Shape:
+        nonlocal total
+        channels, size = tensor
+        size = reduced(step, size)
+        total += 2.0 * step.size[0] * step.size[1] * channels * step.filters * size[0] * size[1]
+        return step.filters, size
+
+    follow(
+        (3, (SIDE, SIDE)),
+        convolve,
+        pool=lambda _scope, step, tensor: (tensor[0], reduced(step, tensor[1])),
+        join=lambda _scope, parts: (sum(channels for channels, _ in parts), parts[0][1]),
+    )
+    return total
+
+
+Shape = tuple[int, tuple[int, int]]
+"""Channels, (rows, columns)."""
+
+OPERATIONS = operations_per_image()
+
 CONTESTANTS: dict[str, Contestant] = {
     "vaeval": vaeval_extractor("float32"),
     "vaeval bfloat16": vaeval_extractor("bfloat16"),
@@ -146,6 +194,7 @@ CONTESTANTS: dict[str, Contestant] = {
     "pytorch-fid": pytorch_fid,
     "clean-fid": clean_fid,
     "torch half": torch_half,
+    "matrix products": matrix_products,
 }
 
 
