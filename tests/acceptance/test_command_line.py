@@ -223,6 +223,20 @@ def test_workers_and_shard_sizes_change_no_score(tmp_path: Path, checkpoints: Pa
     assert rows[0] == rows[1] == rows[2]
 
 
+def test_the_number_of_threads_changes_the_last_digits_at_most(tmp_path: Path, checkpoints: Path) -> None:
+    rows = []
+    for threads in ("1", "2"):
+        installation = Installation(tmp_path / threads, {})
+        document = installation.document(
+            "run", checkpoints / "step-2", "--data", "digits:test", *SMALL, "--inline", "--threads", threads
+        )
+        (row,) = document["rows"]
+        rows.append(row)
+    names = ("fid", "rfid", "mse", "cross_entropy", "psnr", "kl")
+    one, two = ([row[name] for name in names] for row in rows)
+    assert two == pytest.approx(one, rel=1e-6)
+
+
 def test_some_failed_is_exit_code_3_with_the_reason_and_the_others_are_ranked(
     installation: Installation, checkpoints: Path, tmp_path: Path
 ) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
@@ -60,10 +61,10 @@ def test_the_entry_point_is_a_script_of_the_project() -> None:
 
 
 def test_the_image_has_a_python_that_the_project_supports() -> None:
-    floor = tuple(map(int, PROJECT["project"]["requires-python"].removeprefix(">=").split(".")))
-    versions = re.findall(r"python:(\d+)\.(\d+)-slim", DOCKERFILE)
+    supported = SpecifierSet(PROJECT["project"]["requires-python"])
+    versions = re.findall(r"python:(\d+\.\d+)-slim", DOCKERFILE)
     assert len(versions) == len(_instructions("FROM")) == 2
-    assert all(tuple(map(int, version)) >= floor for version in versions)
+    assert all(version in supported for version in versions)
     assert len(set(versions)) == 1
 
 
