@@ -116,6 +116,8 @@ def test_without_scikit_learn_there_are_no_digits(monkeypatch: pytest.MonkeyPatc
         (gzip.compress(b"1,2\n3,4\n"), "a table of shape (2, 2)"),
         (gzip.compress(b"1,two\n"), "could not convert string"),
     ],
+    # Named: a gzip stream holds the time, so the bytes themselves would give each process another name for this test.
+    ids=["missing", "no archive", "another table", "no numbers"],
 )
 def test_a_digits_file_that_is_another_is_named(
     content: bytes | None, received: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
