@@ -75,6 +75,15 @@ def sqlite_url(tmp_path: Path, _migrated_sqlite: Path) -> str:
     return f"sqlite:///{shutil.copy(_migrated_sqlite, tmp_path / 'vaeval.db')}"
 
 
+@pytest.fixture
+def home_with_tables(tmp_path: Path, _migrated_sqlite: Path) -> Path:
+    """VAEVAL_HOME of this test, its database migrated already: to do that anew would take most of a short test's time."""
+    home = tmp_path / "home"
+    home.mkdir()
+    shutil.copy(_migrated_sqlite, home / "vaeval.db")
+    return home
+
+
 BOTH = ["sqlite", pytest.param("postgresql", marks=pytest.mark.service)]
 
 

@@ -30,12 +30,21 @@ from vaeval_core.metrics.catalogue import METRICS
 from vaeval_core.presets import ProtocolRequest
 
 
-@pytest.fixture
-def application(tmp_path: Path) -> Iterator[Application]:
-    """With one evaluation of three shards, and its reference, all computed and none finalised."""
-    with open_application(Settings.from_environment({"VAEVAL_HOME": str(tmp_path / "home")})) as opened:
-        submit(opened, tmp_path)
+@pytest.fixture(scope="session")
+def _computed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home that is made once and copied for each test."""
+    folder = tmp_path_factory.mktemp("computed")
+    with open_application(Settings.from_environment({"VAEVAL_HOME": str(folder / "home")})) as opened:
+        submit(opened, folder)
         compute_all_shards(opened)
+    return folder / "home"
+
+
+@pytest.fixture
+def application(_computed: Path, tmp_path: Path) -> Iterator[Application]:
+    """With one evaluation of three shards, and its reference, all computed and none finalised."""
+    home = shutil.copytree(_computed, tmp_path / "home")
+    with open_application(Settings.from_environment({"VAEVAL_HOME": str(home)})) as opened:
         yield opened
 
 

@@ -46,8 +46,8 @@ class CountingBell:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    settings = Settings.from_environment({"VAEVAL_HOME": str(tmp_path / "home")})
+def settings(home_with_tables: Path) -> Settings:
+    settings = Settings.from_environment({"VAEVAL_HOME": str(home_with_tables)})
     return replace(settings, sweep_seconds=0.1, lease_seconds=0.1)
 
 

@@ -22,8 +22,8 @@ Submit = Callable[..., SubmissionReceipt]
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings.from_environment({"VAEVAL_HOME": str(tmp_path / "home")})
+def settings(home_with_tables: Path) -> Settings:
+    return Settings.from_environment({"VAEVAL_HOME": str(home_with_tables)})
 
 
 @pytest.fixture
