@@ -63,15 +63,19 @@ def print_tables(reads: ReadStore, rows: Sequence[Row], *, marked: Collection[in
     for number, board in enumerate(by_fingerprint(rows)):
         if number:
             rendering.data("")
-        rendering.heading(caption(board[0]))
+        rendering.heading(caption_parts(board[0]))
         columns, cells = as_cells(board, marked=marked)
         hidden = rendering.table(
             columns, cells, marked=[i for i, row in enumerate(board) if row["evaluation"] in marked]
         )
         if hidden:
-            rendering.note(f"No room for {', '.join(hidden)}: widen the terminal, or use --format csv.")
+            rendering.note(
+                f"No room for {', '.join(hidden)}: widen the terminal, or `vaeval leaderboard --format csv`."
+            )
         for warning in _warnings(board[0]):
             rendering.note(warning)
+    if any(row["evaluation"] in marked for row in rows):
+        rendering.note("▸ marks the evaluations of this command.")
     sentences = score_warnings({row["evaluation"]: reads.evaluation(row["evaluation"]).scores for row in rows})
     for sentence in sentences[:MOST_WARNINGS]:
         rendering.note(sentence)
@@ -111,7 +115,8 @@ def as_markdown(rows: Sequence[Row]) -> str:
         titles = [column.title for column in columns]
         rule = ["---:" if column.align == "right" else "---" for column in columns]
         lines = [_markdown_line(line) for line in (titles, rule, *cells)]
-        blocks.append("\n".join([f"**{_markdown_text(caption(board[0]))}**", "", *lines]))
+        caption = " · ".join(caption_parts(board[0]))
+        blocks.append("\n".join([f"**{_markdown_text(caption)}**", "", *lines]))
     return "\n\n".join(blocks)
 
 
@@ -131,15 +136,15 @@ def by_fingerprint(rows: Sequence[Row]) -> list[list[Row]]:
     return [list(board) for _, board in groupby(rows, key=lambda row: row["fingerprint"])]
 
 
-def caption(row: Row) -> str:
-    """What is compared, in one line."""
+def caption_parts(row: Row) -> list[str]:
+    """What is compared: protocol, data, features, counts, seed, fingerprint."""
     streams = [
         count(row[column], noun)
         for column, noun in (("num_samples", "sample"), ("num_reconstructions", "reconstruction"))
         if row[column]
     ]
     parts = [row["protocol"], row["dataset"], row["extractor"], ", ".join(streams), f"seed {row['seed']}"]
-    return " · ".join([*parts, row["fingerprint"][:12]])
+    return [*parts, row["fingerprint"][:12]]
 
 
 def as_cells(board: Sequence[Row], *, marked: Collection[int] = ()) -> tuple[list[rendering.Column], list[list[str]]]:

@@ -27,4 +27,4 @@ def config(as_json: Json = False) -> None:
         return
     columns = [rendering.Column(title="VARIABLE"), rendering.Column(title="VALUE"), rendering.Column(title="SOURCE")]
     rendering.table(columns, [(name, values[name], origins[name]) for name in VARIABLES])
-    rendering.note("Change one: export VAEVAL_…=…, or put the value into a file named by VAEVAL_…_FILE.")
+    rendering.note("Change one: export VAEVAL_…=VALUE, or put the value into a file that VAEVAL_…_FILE names.")

@@ -40,14 +40,16 @@ def upgrade(as_json: Json = False) -> None:
     if as_json:
         rendering.document("db.upgrade", {"database": shown, "before": before, "after": after})
     elif before == after:
-        rendering.data(f"{shown} is at revision {after} already.")
+        rendering.prose(f"{shown} is at revision {after} already.")
     else:
-        rendering.data(f"{shown} went from revision {before or 'none (it was empty)'} to {after}.")
+        rendering.prose(f"{shown} went from revision {before or 'none (it was empty)'} to {after}.")
 
 
 def current(
     as_json: Json = False,
-    check: Annotated[bool, typer.Option("--check", help="Exit with 6 if the database needs an upgrade.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit with 6 unless the database is of this program's revision.")
+    ] = False,
 ) -> None:
     """Show the schema revision of the database.
 

@@ -44,14 +44,15 @@ extractor: {extractor}
 
 def demo(
     home: Annotated[
-        Path, typer.Option("--home", metavar="FOLDER", help="Where everything goes; may be deleted afterwards.")
+        Path, typer.Option("--home", metavar="FOLDER", help="Where everything goes; delete it when you are done.")
     ] = DEFAULT_HOME,
     images: Annotated[int, typer.Option("--images", metavar="N", min=2, help="Images per stream.")] = DEFAULT_IMAGES,
     workers: Annotated[int, typer.Option("--workers", metavar="N", min=1, help="Worker processes on a CPU.")] = 2,
     output: Annotated[
-        Path | None, typer.Option("--output", metavar="PNG", help="The pictures. Default: pictures.png in the folder.")
+        Path | None,
+        typer.Option("--output", metavar="PNG", help="Where to draw the pictures. Default: pictures.png in --home."),
     ] = None,
-    retrain: Annotated[bool, typer.Option("--retrain", help="Train although the checkpoints are there.")] = False,
+    retrain: Annotated[bool, typer.Option("--retrain", help="Train again although the checkpoints are there.")] = False,
     as_json: Json = False,
 ) -> None:
     """Train a small VAE, evaluate it at five moments of training, rank the five and draw them.
@@ -72,7 +73,7 @@ def demo(
     from scheduler.settings import Settings
 
     picture_path = home / "pictures.png" if output is None else output
-    require_png(picture_path)
+    require_png(picture_path, "--output")
     settings = Settings.from_environment({"VAEVAL_HOME": str(home)})
     with open_application(settings) as application:
         checkpoints = train(home, retrain=retrain)
@@ -81,6 +82,8 @@ def demo(
         protocol_path.write_text(text, encoding="utf-8")
         wish = Wish(checkpoints=[str(path) for path in checkpoints], data="digits:test", protocol=str(protocol_path))
         gathered = gather(wish, settings)
+        for sentence in gathered.notes:
+            rendering.note(sentence)
         try:
             receipt, records = evaluate_here(application, gathered.images, gathered.requests, Crew(workers=workers))
         except KeyboardInterrupt:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import typer
@@ -26,8 +26,9 @@ def doctor(as_json: Json = False) -> None:
     broker or the artifact storage did, 1 if anything else did.
 
     \b
-    Example:
-      VAEVAL_DATABASE_URL=postgresql://… VAEVAL_BROKER_URL=redis://… vaeval doctor
+    Examples:
+      vaeval doctor
+      VAEVAL_BROKER_URL=redis://… vaeval doctor --json
     """
     from scheduler.settings import Settings
 
@@ -40,15 +41,7 @@ def doctor(as_json: Json = False) -> None:
         ]
         rendering.document("doctor", {"checks": content, "exit_code": int(code)})
     else:
-        columns = [
-            rendering.Column(title="CHECK"),
-            rendering.Column(title="VERDICT"),
-            rendering.Column(title="FINDING"),
-        ]
-        rendering.table(columns, [(check.name, check.verdict, check.finding) for check in checks])
-        for check in checks:
-            if check.next_step is not None:
-                rendering.note(f"{check.name}: next: {check.next_step}")
+        print_checks(checks)
     if code is not ExitCode.OK:
         raise typer.Exit(code)
 
@@ -76,6 +69,19 @@ def examine(settings: Settings) -> tuple[Check, ...]:
         finally:
             probe.kill()
     return (*checks, tensorflow, machine.check_devices(machine.gpu_names(), said))
+
+
+def print_checks(checks: Sequence[Check]) -> None:
+    """What was found, one check a row; then what to do."""
+    columns = [
+        rendering.Column(title="CHECK"),
+        rendering.Column(title="VERDICT"),
+        rendering.Column(title="FINDING", wraps=True),
+    ]
+    rendering.table(columns, [(check.name, check.verdict, check.finding) for check in checks])
+    for check in checks:
+        if check.next_step is not None:
+            rendering.note(f"{check.name}: next: {check.next_step}")
 
 
 def exit_code_for(checks: Iterable[Check]) -> ExitCode:

@@ -47,9 +47,9 @@ EPILOG = """\b
 Exit codes:
   0    everything asked for is done
   1    unexpected error; --debug shows where
-  2    the input cannot be used: options, checkpoints, images, SQL
+  2    the input cannot be used: options, names, checkpoints, images, SQL
   3    some evaluations failed; the others are done
-  4    something named does not exist: path, id, protocol, extractor weights
+  4    something named does not exist: path, data set, id, extractor weights
   5    database, broker or artifact storage does not answer or is full
   6    the database has another schema revision: vaeval db upgrade
   7    waiting timed out; the work goes on

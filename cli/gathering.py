@@ -66,7 +66,7 @@ def gather(wish: Wish, settings: Settings, *, on_images_surveyed: Callable[[int,
     """Look everything up.
 
     Raises:
-        NotFound: A path, protocol or set of images that does not exist.
+        NotFound: A path or set of images that does not exist.
         InvalidInput: Something that cannot be used, told before anything is stored.
         WeightsUnavailable: The weights of the feature network are not to be had.
     """
@@ -124,6 +124,7 @@ def wished_protocol(wish: Wish) -> ProtocolRequest:
     from pydantic import ValidationError
 
     from vaeval_core.presets import ProtocolRequest, read_protocol
+    from vaeval_core.wrong_values import expectation
 
     request = read_protocol(wish.protocol)
     counts = {
@@ -146,7 +147,8 @@ def wished_protocol(wish: Wish) -> ProtocolRequest:
         raise InvalidInput(
             f"The option --{name} has a value that cannot be used.",
             received=str(problem["input"]),
-            expected=problem["msg"][0].lower() + problem["msg"][1:],
+            expected=expectation(problem),
+            next_step="vaeval run --help",
         ) from error
 
 
@@ -181,6 +183,7 @@ def read_seeds(seed: int | None, seeds: str | None) -> tuple[int, ...] | None:
             "--seed and --seeds exclude each other.",
             received=f"--seed {seed} --seeds {seeds}",
             expected="one of the two",
+            next_step=f"--seeds {seed},{seeds}",
         )
     words = [str(seed)] if seed is not None else seeds.split(",") if seeds is not None else None
     if words is None:

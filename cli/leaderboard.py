@@ -25,15 +25,23 @@ class Format(StrEnum):
 
 def leaderboard(
     protocol: Annotated[
-        str | None, typer.Option("--protocol", metavar="NAME", help="Only protocols of this name.")
+        str | None, typer.Option("--protocol", metavar="NAME", help="Only protocols of this name. Default: all.")
     ] = None,
     fingerprint: Annotated[
-        str | None, typer.Option("--fingerprint", metavar="PREFIX", help="Only this protocol; 6 characters or more.")
+        str | None,
+        typer.Option(
+            "--fingerprint",
+            metavar="PREFIX",
+            help="Only the protocol whose fingerprint begins so; 6 characters or more.",
+        ),
     ] = None,
     top: Annotated[
-        int | None, typer.Option("--top", metavar="N", min=1, help="Only the best N of each protocol.")
+        int | None, typer.Option("--top", metavar="N", min=1, help="Only the best N of each protocol. Default: all.")
     ] = None,
-    output: Annotated[Format | None, typer.Option("--format", help="How to print.  [default: table]")] = None,
+    output: Annotated[
+        Format | None,
+        typer.Option("--format", metavar="FORMAT", help="table, csv, markdown or json.  [default: table]"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Rank finished evaluations.

@@ -191,10 +191,10 @@ def check_weights(weights_folder: Path) -> Check:
         entries = list_weights(weights_folder)
     except VaevalError as error:
         return Check.failed("weights", error)
-    found = {entry.name for entry in entries if entry.status == "verified"}
+    found = sorted({entry.name for entry in entries if entry.status == "verified"})
     absent = [entry.name for entry in entries if entry.status == "absent"]
-    parts = [f"{name} is in {weights_folder}" for name in sorted(found)]
-    parts += [f"{name} is not in {weights_folder}: fetched when first used" for name in absent]
+    parts = [f"In {weights_folder}: {', '.join(found) or 'none'}"]
+    parts += [f"Not there, and fetched when first used: {', '.join(absent)}"] if absent else []
     return Check(
         name="weights",
         verdict="ok",

@@ -7,17 +7,20 @@ answers at once.
 from __future__ import annotations
 
 import errno
+import functools
 import importlib.metadata
 import io
 import itertools
+import re
 import sys
 import traceback
 from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.exceptions import TyperException
+from typer.main import get_group
 
 from cli import rendering
 from cli.config import config
@@ -32,9 +35,10 @@ from cli.show import show
 from cli.sql import sql
 from cli.status import status
 from cli.submit import submit
+from cli.usage_errors import usage_error
 from cli.weights import fetch, import_, list_, verify
 from cli.worker import worker
-from vaeval_core.errors import InvalidInput, StorageFailed, VaevalError
+from vaeval_core.errors import StorageFailed, VaevalError
 
 
 class ErrorsAsSentences(TyperGroup):
@@ -57,7 +61,7 @@ class ErrorsAsSentences(TyperGroup):
         try:
             result = super().main(understood, "vaeval", complete_var, standalone_mode=False, **extra)
         except TyperException as failure:  # wrong options: the library's own words, our form
-            _leave(_usage_error(failure), arguments)
+            _leave(usage_error(failure, understood, self), arguments)
         except VaevalError as failure:
             _leave(failure, arguments)
         except typer.Abort:
@@ -65,23 +69,6 @@ class ErrorsAsSentences(TyperGroup):
         except Exception as failure:  # noqa: BLE001  the last door: whatever it is, the user gets a sentence
             _leave(_unexpected(failure), arguments)
         sys.exit(result if isinstance(result, int) else ExitCode.OK)
-
-
-def _usage_error(failure: TyperException) -> InvalidInput:
-    context = getattr(failure, "ctx", None)
-    command = context.command_path if context is not None else "vaeval"
-    sentence = " ".join(failure.format_message().split())
-    return InvalidInput(
-        sentence if sentence.endswith((".", "?", ")")) else f"{sentence}.",
-        received=_refused_value(failure.__cause__),
-        next_step=f"{command} --help",
-    )
-
-
-def _refused_value(cause: BaseException | None) -> str | None:
-    """What was typed where Typer's message only says what was expected: its validator, pydantic, knows."""
-    problems = getattr(cause, "errors", None)
-    return None if problems is None else ", ".join(str(problem["input"]) for problem in problems())
 
 
 def _unexpected(failure: Exception) -> VaevalError:
@@ -123,6 +110,23 @@ def _options(arguments: Sequence[str]) -> list[str]:
     return list(arguments[: arguments.index("--")] if "--" in arguments else arguments)
 
 
+class PlainHelp(TyperCommand):
+    """A command whose help calls an argument by its name alone, without its type in Python."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the arguments, then the options."""
+        for title, kind in (("Arguments", "argument"), ("Options", "option")):
+            records = [
+                parameter.get_help_record(ctx)
+                for parameter in self.get_params(ctx)
+                if parameter.param_type_name == kind
+            ]
+            lines = [(re.sub(r" <.*>$", "", name), text) for name, text in filter(None, records)]
+            if lines:
+                with formatter.section(title):
+                    formatter.write_dl(lines)
+
+
 app = typer.Typer(
     cls=ErrorsAsSentences,
     help="Evaluate variational autoencoders in bulk: sharded, durable, ranked in SQL.",
@@ -158,29 +162,35 @@ def _print_help_without_command(context: typer.Context) -> None:
         rendering.data(context.get_help())
 
 
-app.command(short_help="See it work: train a small VAE, evaluate it, rank it.")(demo)
+app.command(cls=PlainHelp, short_help="See it work: train a small VAE, evaluate it, rank it.")(demo)
 for _command in (run, submit, status, leaderboard, show, sql, worker, scheduler):
-    app.command()(_command)
-app.command(short_help="Check this installation.")(doctor)
-app.command()(config)
+    app.command(cls=PlainHelp)(_command)
+app.command(cls=PlainHelp, short_help="Check this installation.")(doctor)
+app.command(cls=PlainHelp)(config)
 
 _weights = typer.Typer(
     help="Weights of feature networks: list, fetch, import, verify.",
     callback=_print_help_without_command,
     invoke_without_command=True,
 )
-_weights.command("list")(list_)
-_weights.command("fetch")(fetch)
-_weights.command("import")(import_)
-_weights.command("verify")(verify)
+_weights.command("list", cls=PlainHelp)(list_)
+_weights.command("fetch", cls=PlainHelp)(fetch)
+_weights.command("import", cls=PlainHelp)(import_)
+_weights.command("verify", cls=PlainHelp)(verify)
 app.add_typer(_weights, name="weights")
 
 _db = typer.Typer(
     help="Schema of the database: upgrade, current.", callback=_print_help_without_command, invoke_without_command=True
 )
 for _command in (upgrade, current):
-    _db.command()(_command)
+    _db.command(cls=PlainHelp)(_command)
 app.add_typer(_db, name="db")
+
+
+@functools.cache
+def program() -> TyperGroup:
+    """The group of all commands. Typer takes many milliseconds to make it, so it is made once per process."""
+    return get_group(app)
 
 
 def main() -> None:
@@ -188,4 +198,4 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without ± gets a question mark, not a traceback
-    app()
+    program()()

@@ -13,13 +13,16 @@ Checkpoints = Annotated[
     list[str],
     typer.Argument(
         metavar="CHECKPOINT",
-        help="Model files, folders, or quoted globs. A folder with encoder.keras and decoder.keras is one checkpoint.",
+        help="Model files (.keras, .safetensors), folders of them, or quoted globs. A folder with encoder.keras and"
+        " decoder.keras is one checkpoint.",
     ),
 ]
 Data = Annotated[
     str,
     typer.Option(
-        "--data", metavar="FOLDER|SET", help="Real images: a folder of PNG/JPEG, digits:test or digits:train."
+        "--data",
+        metavar="FOLDER|FILE|SET",
+        help="Real images: a folder of PNG or JPEG, a .npy or .npz file, digits:test or digits:train.",
     ),
 ]
 ProtocolName = Annotated[
@@ -32,30 +35,62 @@ ProtocolName = Annotated[
 ]
 Samples = Annotated[
     int | None,
-    typer.Option(
-        "--samples", metavar="N", min=0, help="Prior samples to decode, instead of the protocol's; 0 for none."
-    ),
+    typer.Option("--samples", metavar="N", min=0, help="Prior samples to decode; 0 for none. Default: the protocol's."),
 ]
 Reconstructions = Annotated[
     int | None,
-    typer.Option("--reconstructions", metavar="N", min=0, help="Real images to encode and decode; 0 for none."),
+    typer.Option(
+        "--reconstructions",
+        metavar="N",
+        min=0,
+        help="Real images to encode and decode; 0 for none. Default: the protocol's.",
+    ),
 ]
 Reference = Annotated[
-    int | None, typer.Option("--reference", metavar="N", min=0, help="Real images to compare the features against.")
+    int | None,
+    typer.Option(
+        "--reference", metavar="N", min=2, help="Real images to compare the features against. Default: the protocol's."
+    ),
 ]
-Seed = Annotated[int | None, typer.Option("--seed", metavar="N", min=0, help="Seed of all noise.")]
+Seed = Annotated[
+    int | None, typer.Option("--seed", metavar="N", min=0, help="Seed of all noise. Default: the protocol's.")
+]
 Seeds = Annotated[
-    str | None, typer.Option("--seeds", metavar="N,N,…", help="Evaluate once per seed; each is a protocol of its own.")
+    str | None,
+    typer.Option(
+        "--seeds", metavar="N,N,…", help="Instead of --seed: evaluate once per seed; each is a protocol of its own."
+    ),
 ]
-Extractor = Annotated[str | None, typer.Option("--extractor", metavar="NAME", help="Feature network, by name.")]
+Extractor = Annotated[
+    str | None,
+    typer.Option(
+        "--extractor",
+        metavar="NAME",
+        help="Feature network: inception-v3-fid, inception-v3-random, inception-v3-keras, pixels-8x8, or one that an"
+        " installed package brings. Default: inception-v3-random, unless a protocol file names another.",
+    ),
+]
 Weights = Annotated[
-    Path | None, typer.Option("--weights", metavar="FILE", help="Weights of the feature network, if not downloaded.")
+    Path | None,
+    typer.Option(
+        "--weights",
+        metavar="FILE",
+        help="Weights of the feature network. Default: those in VAEVAL_HOME, fetched if they are not there.",
+    ),
 ]
 Resize = Annotated[
-    bool, typer.Option("--resize", help="Fit images of other sizes: centre crop, then bicubic resampling.")
+    bool,
+    typer.Option(
+        "--resize",
+        help="Fit images to the size of the model: centre crop, then bicubic resampling. Default: refuse other sizes.",
+    ),
 ]
 SkipUnreadable = Annotated[
-    bool, typer.Option("--skip-unreadable", help="Leave out image files that cannot be read, and say which.")
+    bool,
+    typer.Option(
+        "--skip-unreadable",
+        help="Leave out image files that cannot be read, and say which. Default: refuse the folder.",
+    ),
 ]
 Tags = Annotated[
     list[str] | None,
@@ -68,10 +103,10 @@ ShardSize = Annotated[
         metavar="N",
         min=1,
         max=4096,
-        help="Images per shard, at most 4096, in whole batches of 32: what a crash can cost. Changes no score. Default: 128.",
+        help="Images per shard, in whole batches of 32: what a crash can cost. Changes no score. Default: 128.",
     ),
 ]
-Priority = Annotated[int, typer.Option("--priority", metavar="N", help="Higher goes first.")]
+Priority = Annotated[int, typer.Option("--priority", metavar="N", help="Higher goes first; may be below zero.")]
 
 Devices = Annotated[
     str,

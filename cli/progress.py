@@ -152,7 +152,7 @@ def wait_until_over(
             return progress
         if timeout_seconds is not None and time.monotonic() - started >= timeout_seconds:
             raise WaitTimedOut(
-                f"The evaluations were not over within {duration(timeout_seconds)}; the work goes on.",
+                f"The evaluations were not over within {_limit(timeout_seconds)}; the work goes on.",
                 received=described(progress, None),
                 expected="every evaluation finished, failed or cancelled",
                 next_step=f"vaeval status {' '.join(map(str, evaluation_ids[:5]))} --watch",
@@ -160,3 +160,8 @@ def wait_until_over(
         if reason is not None:
             raise reason
         time.sleep(POLL_SECONDS)
+
+
+def _limit(seconds: float) -> str:
+    """A length of time that was set, not measured, so that it is said as it was set."""
+    return f"{seconds:g} s" if seconds < 60 else duration(seconds)

@@ -3,8 +3,8 @@
 Data goes to stdout: tables, pictures' paths, JSON. Everything about the data goes to stderr: notes, progress, errors. So
 `vaeval leaderboard --json | jq` works while a person still reads what happened.
 
-Colour only where a person looks: a terminal that is not dumb, and no NO_COLOR. A table on a terminal fits its width by
-leaving out its least important columns and shortening names in their middle; a table in a pipe is whole.
+Colour and bold only where a person looks: a terminal that is not dumb, and no NO_COLOR. On a terminal prose is wrapped
+and a table fits its width (`layout` says how); in a pipe lines are whole.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
 from pathlib import PurePath
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any
 
+from cli.layout import Column as Column
+from cli.layout import joined, labelled, laid_out, wrapped
 from vaeval_core.errors import VaevalError
 
 if TYPE_CHECKING:
@@ -30,40 +31,40 @@ if TYPE_CHECKING:
 PIPE_WIDTH = 1_000_000
 """A pipe has no width."""
 
-MIN_NAME_WIDTH = 16
-"""Below this a shortened name says nothing, so a column is left out instead."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Column:
-    """One column of a table.
-
-    Attributes:
-        title: Heading.
-        align: Numbers right, words left.
-        droppable: 0 stays always; the column with the highest number is left out first where space is short.
-        shrinkable: Cells may be shortened in their middle where space is short.
-    """
-
-    title: str
-    align: Literal["left", "right"] = "left"
-    droppable: int = 0
-    shrinkable: bool = False
-
 
 def data(text: str) -> None:
     """Lines for stdout."""
     print(text)
 
 
+def prose(text: str) -> None:
+    """Sentences for stdout, wrapped on a terminal."""
+    terminal = console(sys.stdout)
+    terminal.print(wrapped(text, terminal.width, "  "), **_RAW)
+
+
+def fact(label: str, text: str) -> None:
+    """A label and what belongs to it, on stdout; on a terminal wrapped beside the label."""
+    terminal = console(sys.stdout)
+    terminal.print(labelled(label, text, terminal.width), **_RAW)
+
+
+def list_of(parts: Iterable[str], separator: str) -> None:
+    """Parts on stdout, set in a little; on a terminal in as many lines as they need, and none is broken."""
+    terminal = console(sys.stdout)
+    terminal.print("  " + joined(parts, separator, terminal.width - 2), **_RAW)
+
+
 def note(text: str) -> None:
-    """A sentence for stderr."""
-    console(sys.stderr).print(text, style="dim", markup=False, highlight=False, soft_wrap=True)
+    """A sentence for stderr, wrapped on a terminal; lines that begin with a space are left alone."""
+    terminal = console(sys.stderr)
+    terminal.print(wrapped(text, terminal.width, "  "), style="dim", **_RAW)
 
 
-def heading(text: str) -> None:
-    """A title on stdout, bold on a terminal."""
-    console(sys.stdout).print(text, style="bold", markup=False, highlight=False, soft_wrap=True)
+def heading(parts: Iterable[str]) -> None:
+    """A title on stdout, bold on a terminal: its parts with a dot between them, in as many lines as they need."""
+    terminal = console(sys.stdout)
+    terminal.print(joined(parts, " · ", terminal.width), style="bold", **_RAW)
 
 
 def document(command: str, content: Mapping[str, Any]) -> None:
@@ -107,14 +108,14 @@ def error(failure: VaevalError, exit_code: int, *, as_json: bool) -> None:
         parts = {"type": type(failure).__name__, **failure.parts()}
         document("error", {"error": parts, "exit_code": int(exit_code)})
     terminal = console(sys.stderr)
-    parts = failure.parts()
-    terminal.print(f"error: {parts.pop('what')}", style="bold red", markup=False, highlight=False, soft_wrap=True)
-    for label, text in parts.items():
-        terminal.print(f"  {label + ':':<10} {text}", markup=False, highlight=False, soft_wrap=True)
+    first, *further = (labelled(label, text, terminal.width) for label, text in failure.labelled_parts())
+    terminal.print(first, style="bold red", **_RAW)
+    for lines in further:
+        terminal.print(lines, **_RAW)
 
 
 def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, marked: Sequence[int] = ()) -> tuple[str, ...]:
-    """A table on stdout.
+    """A table on stdout; on a terminal that is too narrow for it, its rows one field a line.
 
     Args:
         columns: The columns, the first one for the eye to hold on to.
@@ -125,62 +126,17 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, marked: S
         Titles of the columns that were left out for want of space.
     """
     terminal = console(sys.stdout)
-    shown, widths = fitted(columns, rows, terminal.width)
-    terminal.print(_line([columns[i].title for i in shown], [columns[i] for i in shown], widths), style="bold", **_RAW)
-    for number, row in enumerate(rows):
-        line = _line([row[i] for i in shown], [columns[i] for i in shown], widths)
-        terminal.print(line, style="bold green" if number in marked else None, **_RAW)
-    return tuple(column.title for i, column in enumerate(columns) if i not in shown)
+    layout = laid_out(columns, rows, terminal.width)
+    if layout.header is not None:
+        terminal.print(layout.header, style="bold", **_RAW)
+    for number, text in enumerate(layout.rows):
+        if layout.header is None and number:
+            terminal.print()
+        terminal.print(text, style="bold green" if number in marked else None, **_RAW)
+    return layout.hidden
 
 
 _RAW: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
-_GAP = "  "
-
-
-def fitted(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int) -> tuple[list[int], list[int]]:
-    """Which columns fit `width`, and how wide each becomes. Pure.
-
-    Columns that may shrink do so down to `MIN_NAME_WIDTH`; if that is not enough, droppable columns go. What may do neither
-    stays, and where the line then is too long all the same, nothing is shortened in vain: it wraps, whole.
-    """
-    natural = [max(len(cell) for cell in (column.title, *(row[i] for row in rows))) for i, column in enumerate(columns)]
-    shown = list(range(len(columns)))
-    while True:
-        excess = sum(natural[i] for i in shown) + len(_GAP) * (len(shown) - 1) - width
-        spare = {
-            i: max(natural[i] - max(MIN_NAME_WIDTH, len(columns[i].title)), 0) for i in shown if columns[i].shrinkable
-        }
-        droppable = [i for i in shown if columns[i].droppable]
-        if excess <= sum(spare.values()) or not droppable:
-            break
-        shown.remove(max(droppable, key=lambda i: columns[i].droppable))
-    widths = dict(zip(shown, (natural[i] for i in shown), strict=True))
-    while 0 < excess <= sum(spare.values()):
-        widest = max((i for i in spare if spare[i]), key=lambda i: widths[i])
-        widths[widest] -= 1
-        spare[widest] -= 1
-        excess -= 1
-    return shown, [widths[i] for i in shown]
-
-
-def shortened(text: str, width: int) -> str:
-    """A text that fits: the middle goes, for names tend to differ at their ends.
-
-    >>> shortened("runs/beta4/step-100", 12), shortened("short", 12)
-    ('runs/…ep-100', 'short')
-    """
-    if len(text) <= width:
-        return text
-    tail = (width - 1 + 1) // 2
-    return text[: width - 1 - tail] + "…" + text[len(text) - tail :]
-
-
-def _line(cells: Sequence[str], columns: Sequence[Column], widths: Sequence[int]) -> str:
-    placed = [
-        shortened(cell, width).rjust(width) if column.align == "right" else shortened(cell, width).ljust(width)
-        for cell, column, width in zip(cells, columns, widths, strict=True)
-    ]
-    return _GAP.join(placed).rstrip()
 
 
 class _EventLine(logging.Formatter):
@@ -205,6 +161,8 @@ def log_to_stderr(level: int = logging.INFO) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_EventLine())
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    # It says half a dozen lines about itself whenever a program looks at its database.
+    logging.getLogger("alembic").setLevel(max(level, logging.WARNING))
 
 
 def is_for_people(stream: IO[str]) -> bool:
@@ -213,11 +171,12 @@ def is_for_people(stream: IO[str]) -> bool:
 
 
 def console(stream: IO[str]) -> Console:
-    """A rich console on the stream, coloured only where that is wanted. Rich itself honours NO_COLOR and TERM."""
+    """A rich console on the stream, coloured only where that is wanted. Rich itself honours TERM."""
     from rich.console import Console
 
     if is_for_people(stream):
-        return Console(file=stream, soft_wrap=True)
+        # Rich alone would keep bold under NO_COLOR, which asks for no escape codes that change how text looks.
+        return Console(file=stream, soft_wrap=True, color_system=None if os.environ.get("NO_COLOR") else "auto")
     width = _terminal_width() if stream.isatty() else PIPE_WIDTH
     return Console(file=stream, width=width, color_system=None, force_terminal=False, legacy_windows=False)
 

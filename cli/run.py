@@ -31,11 +31,14 @@ def run(
     workers: options.Workers = None,
     threads: options.Threads = None,
     inline: Annotated[
-        bool, typer.Option("--inline", help="One worker process and no broker; slower, but nothing else runs.")
+        bool,
+        typer.Option("--inline", help="One worker process and no broker, on the first device: for debugging."),
     ] = False,
     pictures: Annotated[
         Path | None,
-        typer.Option("--pictures", metavar="PNG", help="Also draw samples and reconstructions of each checkpoint."),
+        typer.Option(
+            "--pictures", metavar="PNG", help="Also draw samples and reconstructions of each checkpoint into this file."
+        ),
     ] = None,
     as_json: options.Json = False,
 ) -> None:
@@ -50,7 +53,7 @@ def run(
     Examples:
       vaeval run runs/beta4 --data photos/
       vaeval run 'runs/*/step-*/' --data digits:test --workers 2 --json
-      vaeval run runs/beta4/encoder.keras --data photos/ --samples 2000 --tag beta=4
+      vaeval run runs/beta4 --data photos/ --samples 2000 --tag beta=4
     """
     from cli.gathering import Wish, gather
     from cli.local_run import Crew, evaluate_here
@@ -93,11 +96,8 @@ def run(
             write_contact_sheet(application, records, pictures)
         print_outcome(application.reads, receipt, records, "run", as_json=as_json)
         print_failures(records)
-        _say_what_next(records[0].evaluation_id, pictures)
+        if pictures is not None:
+            rendering.note(f"Pictures: {pictures}")
+        rendering.note(f"Next: vaeval show {records[0].evaluation_id} --pictures FOLDER · vaeval leaderboard")
         if failures(records):
             raise typer.Exit(ExitCode.SOME_FAILED)
-
-
-def _say_what_next(evaluation_id: int, pictures: Path | None) -> None:
-    drawn = f"Pictures: {pictures} · " if pictures is not None else ""
-    rendering.note(f"{drawn}Next: vaeval show {evaluation_id} --pictures FOLDER · vaeval leaderboard")

@@ -20,7 +20,8 @@ def scheduler() -> None:
 
     \b
     Example:
-      VAEVAL_DATABASE_URL=postgresql://… VAEVAL_BROKER_URL=redis://… vaeval scheduler
+      export VAEVAL_DATABASE_URL=postgresql://… VAEVAL_BROKER_URL=redis://…
+      vaeval scheduler
     """
     from scheduler.composition import open_application
     from scheduler.queue.celery_queue import CeleryWorkQueue

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from cli.finding import Check
 from cli.machine_checks import check_home
+from cli.number_formats import count
 from vaeval_core.errors import VaevalError
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def check_workers(settings: Settings) -> Check:
             finding="Not known, because the database cannot be read.",
             next_step="see to the database first",
         )
-    finding = f"{len(alive)} alive, {waiting} shards waiting."
+    finding = f"{count(len(alive), 'worker')} alive, {count(waiting, 'shard')} waiting."
     if waiting and not alive:
         return Check(name="workers", verdict="warn", finding=finding, next_step="vaeval worker")
     return Check(name="workers", verdict="ok", finding=finding)

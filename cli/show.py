@@ -24,7 +24,11 @@ def show(
     evaluation: Annotated[int, typer.Argument(metavar="EVALUATION", help="Its id, from status or leaderboard.")],
     pictures: Annotated[
         Path | None,
-        typer.Option("--pictures", metavar="FOLDER", help="Also draw its pictures into a PNG in this folder."),
+        typer.Option(
+            "--pictures",
+            metavar="FOLDER",
+            help="Also draw its pictures, as evaluation-N.png in this folder; made if missing.",
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -37,10 +41,12 @@ def show(
       vaeval show 12
       vaeval show 12 --pictures pictures/
     """
-    from cli.pictures import write_contact_sheet
+    from cli.pictures import require_folder, write_contact_sheet
     from scheduler.composition import open_application
     from scheduler.settings import Settings
 
+    if pictures is not None:
+        require_folder(pictures, "--pictures pictures/")
     with open_application(Settings.from_environment()) as application:
         record = application.reads.evaluation(evaluation)
         drawn = None
@@ -109,7 +115,7 @@ def _print_facts(record: EvaluationRecord) -> None:
     rows = [(name, text) for name, text in facts.items() if text]
     rows += [("note" if i == 0 else "", text) for i, text in enumerate(record.description.get("notes", []))]
     for name, text in rows:
-        rendering.data(f"{name:<12}{text}")
+        rendering.fact(f"{name:<12}", text)
 
 
 def _model(record: EvaluationRecord) -> str:
@@ -159,23 +165,30 @@ def _print_scores(scores: Sequence[Score]) -> None:
     for score in scores:
         if score.value.components:
             rendering.data("")
-            for line in per_dimension(score.metric, score.value.components):
-                rendering.data(line)
+            title, parts = per_dimension(score.metric, score.value.components)
+            rendering.data(title)
+            rendering.list_of(parts, "  ")
+    for sentence, metrics in _sentences(scores).items():
+        rendering.note(f"{', '.join(metrics)}: {sentence}")
+
+
+def _sentences(scores: Sequence[Score]) -> dict[str, list[str]]:
+    """What a reader must know → the metrics that it is about: the same of several is said once."""
+    metrics: dict[str, list[str]] = {}
     for score in scores:
         for sentence in (*([score.value.reason] if score.value.reason else []), *score.value.warnings):
-            rendering.note(f"{score.metric}: {sentence}")
+            metrics.setdefault(sentence, []).append(score.metric)
+    return metrics
 
 
-def per_dimension(metric: str, components: Sequence[float], *, largest: int = 8) -> list[str]:
-    """A total's parts in two lines: how many count, and the largest with their numbers.
+def per_dimension(metric: str, components: Sequence[float], *, largest: int = 8) -> tuple[str, list[str]]:
+    """A total's parts: how many count, and the largest with their numbers.
 
     >>> per_dimension("kl", [0.001, 2.5, 0.5])
-    ['kl per latent dimension: 2 of 3 above 0.01', '  #1 2.500  #2 0.5000']
+    ('kl per latent dimension: 2 of 3 above 0.01', ['#1 2.500', '#2 0.5000'])
     """
     active = sorted((i for i, part in enumerate(components) if part > ACTIVE_NATS), key=lambda i: -components[i])
-    lines = [f"{metric} per latent dimension: {len(active)} of {len(components)} above {ACTIVE_NATS:g}"]
-    if active:
-        rest = len(active) - largest
-        shown = "  ".join(f"#{i} {significant(components[i])}" for i in active[:largest])
-        lines.append(f"  {shown}" + (f"  and {rest} more (--json has all)" if rest > 0 else ""))
-    return lines
+    parts = [f"#{i} {significant(components[i])}" for i in active[:largest]]
+    if len(active) > largest:
+        parts.append(f"and {len(active) - largest} more (--json has all)")
+    return f"{metric} per latent dimension: {len(active)} of {len(components)} above {ACTIVE_NATS:g}", parts

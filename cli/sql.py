@@ -21,13 +21,16 @@ def sql(
     statement: Annotated[
         str, typer.Argument(metavar="SELECT", help="One statement that reads; `-` reads it from stdin.")
     ],
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Most rows to print.")] = 1000,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=1, help="Most rows to print, also with --json and --csv.")
+    ] = 1000,
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV on stdout.")] = False,
 ) -> None:
     """Ask the database in SQL.
 
-    The views are `leaderboard` and `scores_long`. The connection cannot write, whatever the statement says.
+    The views are `leaderboard` and `scores_long`. The connection cannot write, whatever the statement says. On a terminal
+    that is too narrow for the table, each row is shown one field a line.
 
     \b
     Examples:
@@ -62,6 +65,8 @@ def sql(
             for name, is_number in zip(answer.columns, are_numbers, strict=True)
         ]
         rendering.table(columns, [[_cell(value) for value in row] for row in answer.rows])
+        if not answer.rows:
+            rendering.note("No rows.")
     if answer.is_cut:
         rendering.note(f"There are more than {limit:,} rows. Print more with --limit N.")
 

@@ -22,14 +22,16 @@ WATCH_SECONDS = 1.0
 
 def status(
     evaluations: Annotated[
-        list[int] | None, typer.Argument(metavar="EVALUATION", help="Ids; by default the latest.", show_default=False)
+        list[int] | None, typer.Argument(metavar="EVALUATION", help="Ids. Default: the latest.", show_default=False)
     ] = None,
     watch: Annotated[
         bool,
         typer.Option("--watch", help="Show live progress until everything is over; with --json one document a line."),
     ] = False,
     workers: Annotated[bool, typer.Option("--workers", help="Also show who works.")] = False,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="Most evaluations to list.")] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", metavar="N", min=1, help="Most evaluations to list, without ids.")
+    ] = 20,
     as_json: Json = False,
 ) -> None:
     """Show evaluations and their progress.

@@ -36,7 +36,9 @@ def submit(
     wait: Annotated[bool, typer.Option("--wait", help="Wait until these evaluations are over.")] = False,
     timeout: Annotated[
         float | None,
-        typer.Option("--timeout", metavar="SECONDS", min=0, help="With --wait: give up waiting after this."),
+        typer.Option(
+            "--timeout", metavar="SECONDS", min=0, help="With --wait: give up waiting after this. Default: never."
+        ),
     ] = None,
     as_json: options.Json = False,
 ) -> None:

@@ -38,12 +38,12 @@ def list_(as_json: Json = False) -> None:
     rendering.note(f"The folder is {folder}. Extractors that are not listed need no file.")
     for entry in entries:
         if entry.status in {"absent", "incomplete"}:
-            rendering.note(f"{entry.name}: next: vaeval weights fetch {entry.name}")
+            rendering.note(f"`vaeval weights fetch {entry.name}` brings it from {entry.urls[0]}")
 
 
 def fetch(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Extractor that the weights are for, such as inception-v3-fid.")
+        str, typer.Argument(metavar="NAME", help="Extractor that they are for: inception-v3-fid or inception-v3-keras.")
     ],
     as_json: Json = False,
 ) -> None:
@@ -71,7 +71,7 @@ def import_(
         typer.Argument(metavar="PATH", help="A published file under any name, or a converted one of another machine."),
     ],
     name: Annotated[
-        str | None, typer.Option("--as", metavar="NAME", help="Extractor that it is for. Default: by its format.")
+        str | None, typer.Option("--as", metavar="NAME", help="Extractor that it is for. Default: told by its format.")
     ] = None,
     allow_unverified: Annotated[
         bool, typer.Option("--allow-unverified", help="Take a file whose digest nobody publishes.")
@@ -95,7 +95,7 @@ def import_(
     entry = import_weights_file(path, _folder(), name, allow_unverified=allow_unverified)
     _print_one("weights.import", entry, as_json=as_json)
     if entry.status == "unverified":
-        rendering.note(f"Nobody vouches for these weights. Use them: --extractor {entry.name} --weights {path}")
+        rendering.note(f"Nobody vouches for these weights. Use them: `--extractor {entry.name} --weights {path}`")
 
 
 def verify(as_json: Json = False) -> None:
@@ -122,7 +122,7 @@ def verify(as_json: Json = False) -> None:
     else:
         rendering.note(f"There are no weights in {folder}.")
     for entry in damaged:
-        rendering.note(f"{entry.path} is damaged: next: vaeval weights fetch {entry.name}, or import the file again")
+        rendering.note(f"{entry.path} is damaged. Next: `vaeval weights fetch {entry.name}`, or import the file again.")
     if code is not ExitCode.OK:
         raise typer.Exit(code)
 
@@ -149,7 +149,7 @@ def _print_table(entries: Sequence[WeightsEntry]) -> None:
         rendering.Column(title="SIZE", align="right", droppable=1),
         rendering.Column(title="DIGEST"),
         rendering.Column(title="FROM", droppable=2, shrinkable=True),
-        rendering.Column(title="FILE OR URL", droppable=3, shrinkable=True),
+        rendering.Column(title="FILE", droppable=3, shrinkable=True),
     ]
     rows = [
         (
@@ -158,7 +158,7 @@ def _print_table(entries: Sequence[WeightsEntry]) -> None:
             "–" if entry.size is None else megabytes(entry.size),
             "–" if entry.digest is None else entry.digest[:12],
             entry.source or "–",
-            entry.urls[0] if entry.path is None else entry.path.name,
+            "–" if entry.path is None else entry.path.name,
         )
         for entry in entries
     ]

@@ -14,13 +14,15 @@ def worker(devices: Devices = "auto", workers: Workers = None, threads: Threads 
     One slot per device, each in a process of its own.
 
     Finds its database and broker by VAEVAL_DATABASE_URL and VAEVAL_BROKER_URL; without them it works for this machine's
-    own home folder. SIGTERM finishes the shard at hand, then stops.
+    own home folder. It logs to stderr: JSON lines in a pipe, coloured ones on a terminal. SIGTERM or Ctrl-C finishes the
+    shard at hand, then stops.
 
     \b
     Examples:
       vaeval worker
       vaeval worker --devices 0,1
-      VAEVAL_DATABASE_URL=postgresql://… VAEVAL_BROKER_URL=redis://… vaeval worker --devices auto
+      export VAEVAL_DATABASE_URL=postgresql://… VAEVAL_BROKER_URL=redis://…
+      vaeval worker --devices auto
     """
     from cli.local_workers import worker_command
     from scheduler.settings import Settings

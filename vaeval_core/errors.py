@@ -54,6 +54,12 @@ class VaevalError(Exception):
         }
         return {name: text for name, text in named.items() if text is not None}
 
+    def labelled_parts(self) -> list[tuple[str, str]]:
+        """The same as every program of vaeval prints them, each part after its label."""
+        parts = self.parts()
+        first = ("error: ", parts.pop("what"))
+        return [first, *((f"  {name + ':':<10} ", text) for name, text in parts.items())]
+
     def __str__(self) -> str:
         labels = {"received": "Received", "expected": "Expected", "next": "Next"}
         parts = self.parts()

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from vaeval_core.errors import InvalidInput, NotFound, TooFewImages
 from vaeval_core.protocol import ExtractorSpec, ImageFit, Precision, Protocol
 from vaeval_core.types import ImageShape
+from vaeval_core.wrong_values import told
 
 DEFAULT_EXTRACTOR = "inception-v3-random"
 
@@ -108,44 +110,53 @@ def read_protocol(name_or_path: str) -> ProtocolRequest:
     """A preset by name, or a YAML file by path.
 
     Raises:
-        NotFound: Neither a preset nor a file.
-        InvalidInput: The file is no YAML mapping of the fields of `ProtocolRequest`.
+        NotFound: A path where there is no file.
+        InvalidInput: No name of a preset, or the file is no YAML mapping of the fields of `ProtocolRequest`.
     """
     if name_or_path in PRESETS:
         return PRESETS[name_or_path]
-    path = Path(name_or_path)
-    known = ", ".join(PRESETS)
+    path = Path(name_or_path).expanduser()
     if not path.is_file():
-        raise NotFound(
-            "There is no such protocol.",
-            received=name_or_path,
-            expected=f"one of {known}, or the path of a YAML file",
-            next_step=f"--protocol {next(iter(PRESETS))}",
-        )
-    fields = ", ".join(ProtocolRequest.model_fields)
+        raise _no_such_protocol(name_or_path)
+    expected = f"lines such as `samples: 2000`; the fields are {', '.join(ProtocolRequest.model_fields)}"
     try:
         content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidInput(
+            "The protocol file cannot be read.", received=f"{path} ({error.strerror})", expected="a readable file"
+        ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InvalidInput(
-            "The protocol file is not YAML.",
-            received=f"{path}: {' '.join(str(error).split())}",
-            expected=f"lines such as `samples: 2000`; fields are {fields}",
+            "The protocol file is not YAML.", received=f"{path}: {' '.join(str(error).split())}", expected=expected
         ) from error
     if not isinstance(content, dict):
-        raise InvalidInput(
-            "The protocol file holds no mapping.",
-            received=f"{path}: {type(content).__name__}",
-            expected=f"lines such as `samples: 2000`; fields are {fields}",
-        )
+        received = f"{path}, which {'is empty' if content is None else f'holds {content!r:.60}'}"
+        raise InvalidInput("The protocol file names no fields.", received=received, expected=expected)
     try:
         return ProtocolRequest.model_validate({"name": path.stem, **content})
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']} (received {problem['input']!r})"
-            for problem in error.errors()
-        )
+        received, expected = told(error.errors(), ProtocolRequest.model_fields)
         raise InvalidInput(
-            f"The protocol file {path} has fields that cannot be used.",
-            received=problems,
-            expected=f"fields {fields}",
+            f"The protocol file {path} has values that cannot be used.",
+            received=received,
+            expected=expected,
+            next_step="correct the file, then run the same command again",
         ) from error
+
+
+def _no_such_protocol(name_or_path: str) -> NotFound | InvalidInput:
+    names = ", ".join(PRESETS)
+    if Path(name_or_path).name != name_or_path or Path(name_or_path).suffix.lower() in {".yaml", ".yml"}:
+        return NotFound(
+            "There is no such protocol file.",
+            received=name_or_path,
+            expected=f"the path of a YAML file, or one of {names}",
+            next_step="check the path given as --protocol",
+        )
+    close = difflib.get_close_matches(name_or_path, PRESETS, n=1)
+    return InvalidInput(
+        "There is no such protocol.",
+        received=name_or_path,
+        expected=f"one of {names}, or the path of a YAML file",
+        next_step=f"--protocol {close[0]}" if close else "leave --protocol out, or write a file of your own",
+    )

@@ -67,7 +67,7 @@ def supervise(arguments: argparse.Namespace) -> int:
 def main() -> int:
     """Parse the command line and supervise. Returns the exit code."""
     arguments = _parse()
-    return run_program(lambda: supervise(arguments))
+    return run_program(lambda: supervise(arguments), is_read_by_a_program=arguments.until_stdin_closes)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How the worker processes log: JSON lines for machines, coloured lines on a terminal, always on stderr.
+"""How the worker processes log: JSON lines for machines, lines for people on a terminal, always on stderr.
 
 Everything goes through the standard `logging` module, Celery's and SQLAlchemy's messages too. What a process is busy with
 (evaluation or reference, shard, attempt, worker) is bound once, in `structlog.contextvars`, and is on every line until it
@@ -8,6 +8,7 @@ is cleared. A message is a fixed word such as `shard_finished`; what varies stan
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from typing import TextIO
 
@@ -27,7 +28,13 @@ def set_up_logging(*, level: int = logging.INFO, stream: TextIO | None = None) -
     rendering: list[structlog.typing.Processor]
     if target.isatty():
         # The default formatter shows local variables, and with them the passwords in URLs.
-        rendering = [structlog.dev.ConsoleRenderer(pad_event_to=24, exception_formatter=structlog.dev.plain_traceback)]
+        rendering = [
+            structlog.dev.ConsoleRenderer(
+                colors=not os.environ.get("NO_COLOR") and os.environ.get("TERM", "") not in {"", "dumb"},
+                pad_event_to=24,
+                exception_formatter=structlog.dev.plain_traceback,
+            )
+        ]
     else:
         rendering = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     handler = logging.StreamHandler(target)

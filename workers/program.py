@@ -1,8 +1,13 @@
-"""How every worker program starts and ends: logging first, and an error of vaeval as one line and an exit code."""
+"""How every worker program starts and ends: logging first, and an error of vaeval told as its reader needs it.
+
+A person who typed `vaeval worker` reads the same block as from every other command. The command that started workers of
+its own (`vaeval run`) finds the error as the last event of their log and tells it in its own name.
+"""
 
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 
 from vaeval_core.errors import (
@@ -31,11 +36,20 @@ _EXIT_CODES: tuple[tuple[type[VaevalError], int], ...] = (
 """The codes of the command line, which passes ours on."""
 
 
-def run_program(main: Callable[[], int]) -> int:
-    """Set up logging, run, and turn an error of vaeval into a log line with its parts and an exit code."""
+def run_program(main: Callable[[], int], *, is_read_by_a_program: bool = True) -> int:
+    """Set up logging, run, and turn an error of vaeval into an exit code and its parts.
+
+    Args:
+        main: What to do; gives the exit code.
+        is_read_by_a_program: Tell an error as an event of the log; else as the lines that the command line prints.
+    """
     set_up_logging()
     try:
         return main()
     except VaevalError as error:
-        _LOG.critical("cannot_work", extra=error.parts())
+        if is_read_by_a_program:
+            _LOG.critical("cannot_work", extra=error.parts())
+        else:
+            for label, text in error.labelled_parts():
+                sys.stderr.write(label + text.replace("\n", "\n" + " " * len(label)) + "\n")
         return next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), 1)

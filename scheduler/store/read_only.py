@@ -144,7 +144,7 @@ def _answer(names: tuple[str, ...], found: list[tuple[Any, ...]], limit: int, st
 
 def _refused(statement: str, words: str) -> InvalidInput:
     return InvalidInput(
-        f"The database refuses the statement: {' '.join(words.split())}.",
+        f"The database refuses the statement: {' '.join(words.split()).rstrip('.')}.",
         received=" ".join(statement.split()),
         expected="one SELECT; this connection cannot write. The views are leaderboard and scores_long",
         next_step='vaeval sql "SELECT * FROM leaderboard"',

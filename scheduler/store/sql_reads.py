@@ -70,7 +70,7 @@ class SqlReadStore:
             raise NotFound(
                 "There is no evaluation with this number.",
                 received=evaluation_id,
-                expected="a number from the first column of `vaeval status` or `vaeval leaderboard`",
+                expected="an id that `vaeval status` or `vaeval leaderboard` shows",
                 next_step="vaeval status",
             )
         return found

@@ -252,6 +252,23 @@ def test_some_failed_is_exit_code_3_with_the_reason_and_the_others_are_ranked(
     assert len(document["rows"]) == 1
 
 
+def test_a_worker_for_a_device_that_is_not_there_is_told_like_any_wrong_option(installation: Installation) -> None:
+    done = installation.run("worker", "--devices", "no-such-device")
+    assert (done.returncode, done.stdout) == (2, "")
+    lines = done.stderr.splitlines()
+    assert lines[0].startswith("error: --devices names something that is not there")
+    assert lines[1] == "  received:  no-such-device"
+    assert [line.partition(":")[0].strip() for line in lines] == ["error", "received", "expected", "next"]
+
+
+def test_a_scheduler_in_a_new_home_says_only_what_it_watches(installation: Installation) -> None:
+    watching = installation.start("scheduler")
+    wait_for(lambda: "Watching" in installation.output, "the scheduler")
+    watching.terminate()
+    assert watching.wait(PATIENCE_SECONDS) == 0
+    assert [line.split()[0] for line in installation.output.splitlines()] == ["Watching", "Stopped."]
+
+
 def test_workers_that_cannot_start_say_why_in_the_command_s_own_error(
     installation: Installation, checkpoints: Path
 ) -> None:

@@ -91,7 +91,8 @@ def test_there_are_sources_to_check() -> None:
 
 
 def test_only_rendering_prints() -> None:
-    assert offences(lines_that_print, allowed_in=("cli/rendering.py",)) == []
+    # A worker cannot import the command line, and tells whoever typed `vaeval worker` why it cannot work.
+    assert offences(lines_that_print, allowed_in=("cli/rendering.py", "workers/program.py")) == []
 
 
 def test_only_the_settings_read_the_vaeval_variables() -> None:

@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.main import get_command
 
 from cli.exit_codes import ExitCode
-from cli.main import app
+from cli.main import program
 from scheduler.settings import VARIABLES
+from vaeval_core.features.catalogue import EXTRACTOR_NAMES
+from vaeval_core.features.weights_catalogue import WEIGHTS_NAMES
+from vaeval_core.images.array_file import ARRAY_SUFFIXES
 from vaeval_core.metrics.catalogue import METRICS
+from vaeval_core.presets import DEFAULT_EXTRACTOR, PRESETS
+from vaeval_core.shard_plan import DEFAULT_SHARD_SIZE
 
 PROJECT = Path(__file__).parents[2]
 PAGES = (PROJECT / "README.md", PROJECT / "CHANGELOG.md", *sorted((PROJECT / "docs").glob("*.md")))
@@ -52,7 +56,7 @@ def commands(group: Any, prefix: tuple[str, ...] = ()) -> Iterator[tuple[tuple[s
             yield (*prefix, name), command
 
 
-COMMANDS = dict(commands(get_command(app)))
+COMMANDS = dict(commands(program()))
 GROUPS = {path[:1] for path in COMMANDS if len(path) > 1}
 
 
@@ -195,6 +199,33 @@ def test_every_command_has_help_and_every_option_too(path: tuple[str, ...]) -> N
     command = COMMANDS[path]
     assert command.help
     assert [parameter.name for parameter in command.params if not getattr(parameter, "help", None)] == []
+
+
+MEANS_NOTHING_WHEN_ABSENT = {"--fingerprint", "--pictures", "--seeds", "--tag"}
+
+
+@pytest.mark.parametrize("path", sorted(COMMANDS), ids=" ".join)
+def test_every_option_with_a_value_tells_its_form_and_its_default(path: tuple[str, ...]) -> None:
+    options = [option for option in COMMANDS[path].params if option.param_type_name == "option" and not option.is_flag]
+    assert [option.opts[0] for option in options if option.metavar is None] == []
+    silent = [option.opts[0] for option in options if option.default is None and not option.required]
+    untold = [option.opts[0] for option in options if "default: " not in option.help.lower()]
+    assert set(silent) & set(untold) <= MEANS_NOTHING_WHEN_ABSENT
+
+
+def test_the_help_of_options_has_every_name_and_number_that_the_program_has() -> None:
+    options = {option.opts[0]: option.help for option in COMMANDS[("run",)].params}
+    for name in EXTRACTOR_NAMES:
+        assert f"{name}," in options["--extractor"]
+    assert f"Default: {DEFAULT_EXTRACTOR}," in options["--extractor"]
+    for name, preset in PRESETS.items():
+        assert re.search(rf"\b{name} \({preset.samples:,}\b", options["--protocol"])
+    for suffix in ARRAY_SUFFIXES:
+        assert suffix in options["--data"]
+    assert f"Default: {DEFAULT_SHARD_SIZE}." in options["--shard-size"]
+    weights = next(option.help for option in COMMANDS[("weights", "fetch")].params if option.metavar == "NAME")
+    for name in WEIGHTS_NAMES:
+        assert name in weights
 
 
 @pytest.mark.parametrize("path", sorted(COMMANDS), ids=" ".join)

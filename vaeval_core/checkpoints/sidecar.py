@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from vaeval_core.errors import CheckpointRejected
 from vaeval_core.types import ImageShape
+from vaeval_core.wrong_values import told
 
 SIDECAR_NAME = "vaeval.yaml"
 _MOST_BYTES = 1 << 20
@@ -94,10 +95,10 @@ def read_sidecar(folder: Path) -> CheckpointSettings:
     try:
         return CheckpointSettings.model_validate({} if content is None else content)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, problem['loc'])) or 'the file'}: {problem['msg']} (received {problem['input']!r})"
-            for problem in error.errors()
-        )
+        received, expected = told(error.errors(), CheckpointSettings.model_fields)
         raise CheckpointRejected(
-            f"{path} has settings that cannot be used.", received=problems, expected=expected
+            f"{path} has settings that cannot be used.",
+            received=received,
+            expected=expected,
+            next_step="correct the file, then run the same command again",
         ) from error

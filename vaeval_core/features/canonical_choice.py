@@ -100,5 +100,5 @@ def _random(why: str) -> Choice:
     return Choice(
         "inception-v3-random",
         f"The weights of inception-v3-fid are not here ({why}), so inception-v3-random is used: "
-        "it ranks, but its FID compares with nothing published. Bring them: vaeval weights fetch inception-v3-fid",
+        "it ranks, but its FID compares with nothing published. Bring them: `vaeval weights fetch inception-v3-fid`",
     )

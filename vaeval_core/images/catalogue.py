@@ -19,6 +19,8 @@ from vaeval_core.images.base import ImageSet
 from vaeval_core.images.digits import SCHEME, DigitsSplit, digits_images
 from vaeval_core.images.folder import open_folder, survey_folder
 
+_DIGITS = [f"{SCHEME}{split}" for split in get_args(DigitsSplit)]
+
 
 def survey_images(
     argument: str,
@@ -42,6 +44,8 @@ def survey_images(
     if argument.startswith(SCHEME):
         return _digits(argument)
     path = Path(argument).expanduser()
+    if not path.exists():
+        raise _no_such_images(argument)
     if _is_array_file(path):
         return survey_array_file(path, on_progress=on_progress)
     return survey_folder(path, skip_unreadable=skip_unreadable, cache_folder=cache_folder, on_progress=on_progress)
@@ -83,15 +87,25 @@ def _is_array_file(path: Path) -> bool:
     return path.suffix.lower() in ARRAY_SUFFIXES and not path.is_dir()
 
 
+def _no_such_images(argument: str) -> NotFound:
+    is_plain_word = Path(argument).name == argument
+    close = difflib.get_close_matches(argument.lower(), _DIGITS, n=1) if is_plain_word else []
+    return NotFound(
+        "There is no such set of images.",
+        received=argument if Path(argument).is_absolute() else f"{argument} (in {Path.cwd()})",
+        expected=f"a folder of PNG or JPEG files, a .npy or .npz file, {' or '.join(_DIGITS)}",
+        next_step=f"--data {close[0]}" if close else "check the path given as --data",
+    )
+
+
 def _digits(argument: str) -> ArrayImages:
     for split in get_args(DigitsSplit):
         if argument == f"{SCHEME}{split}":
             return digits_images(split)
-    known = [f"{SCHEME}{split}" for split in get_args(DigitsSplit)]
-    closest = difflib.get_close_matches(argument, known, n=1, cutoff=0.0)
+    closest = difflib.get_close_matches(argument, _DIGITS, n=1, cutoff=0.0)
     raise NotFound(
         "There is no such set of digits.",
         received=argument,
-        expected=" or ".join(known),
+        expected=" or ".join(_DIGITS),
         next_step=f"--data {closest[0]}",
     )

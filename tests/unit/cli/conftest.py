@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from cli.main import app
+from cli.main import program
 from vaeval_core.checkpoints.linear_gaussian import fit_linear_gaussian
 from vaeval_core.images.digits import digits_images
 from vaeval_core.types import IndexRange
@@ -47,10 +48,25 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def invoke(*words: str | Path | int, stdin: str | None = None) -> Outcome:
-    """One command line in this process."""
-    result = CliRunner().invoke(app, [str(word) for word in words], input=stdin)
-    return Outcome(int(result.exit_code), result.stdout, result.stderr)
+def invoke(*words: str | Path | int, stdin: str | None = None, columns: int | None = None) -> Outcome:
+    """One command line in this process, with the commands that were made for the first one.
+
+    Args:
+        words: What is typed after `vaeval`.
+        stdin: What it may read.
+        columns: Width of the terminal that stdout and stderr shall be; None for pipes.
+    """
+    environment = None if columns is None else {"COLUMNS": str(columns), "TERM": "dumb"}
+    with CliRunner().isolation(input=stdin, env=environment) as (out, err, _), pytest.MonkeyPatch.context() as patch:
+        for stream in (sys.stdout, sys.stderr):
+            patch.setattr(stream, "isatty", lambda: columns is not None)
+        with pytest.raises(SystemExit) as leaving:
+            program().main([str(word) for word in words])
+        sys.stdout.flush()
+        sys.stderr.flush()
+        code = leaving.value.code
+        assert isinstance(code, int)
+        return Outcome(code, out.getvalue().decode("utf-8"), err.getvalue().decode("utf-8"))
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from cli.demo_training import checkpoint_folders
 from cli.exit_codes import ExitCode
 from cli.main import app
 from scheduler.settings import Settings
+from tests.unit.cli.conftest import UNREACHABLE_BROKER, invoke, work_off_everything
 from vaeval_core.errors import VaevalError
 from vaeval_core.presets import read_protocol
 
@@ -62,6 +64,28 @@ def test_a_picture_that_is_no_png_is_refused_before_any_work(tmp_path: Path) -> 
     assert "pictures.jpeg" in result.stderr
     assert ".png" in result.stderr
     assert not home.exists()
+
+
+def test_the_demo_says_what_submit_says_about_its_input(
+    tmp_path: Path, checkpoints: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The work is done beforehand, with models and features that take no time; the demo finds it done.
+    home = tmp_path / "demo"
+    monkeypatch.setattr("cli.demo.choose_extractor", lambda _home: "pixels-8x8")
+    for folder in checkpoint_folders(home / "digits-vae"):
+        shutil.copytree(checkpoints / "step-2", folder)
+    protocol = home / "demo.yaml"
+    protocol.write_text(PROTOCOL_TEXT.format(path=protocol, images=501, extractor="pixels-8x8"), encoding="utf-8")
+    monkeypatch.setenv("VAEVAL_HOME", str(home))
+    monkeypatch.setenv("VAEVAL_BROKER_URL", UNREACHABLE_BROKER)
+    submitted = invoke("submit", home / "digits-vae", "--data", "digits:test", "--protocol", protocol)
+    work_off_everything()
+    shown = invoke("demo", "--home", home, "--images", 501)
+    assert shown.exit_code == 0
+    assert "demo · digits:test · pixels-8x8 · 501 samples" in shown.out
+    notes = [line for line in submitted.err.splitlines() if "the protocol demo asks for 501" in line]
+    assert len(notes) == 1
+    assert notes[0] in shown.err.splitlines()
 
 
 def test_processes_of_the_demo_see_its_settings_whatever_the_shell_says(tmp_path: Path) -> None:

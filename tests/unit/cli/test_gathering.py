@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cli.gathering import Wish, read_seeds, read_tags, wished_protocol
-from vaeval_core.errors import InvalidInput, NotFound
+from vaeval_core.errors import InvalidInput
 
 
 def wish(**changes: object) -> Wish:
@@ -81,11 +81,11 @@ def test_too_small_a_reference_is_refused_with_the_option_s_name() -> None:
         wished_protocol(wish(reference=1))
     assert "--reference" in caught.value.what
     assert caught.value.received == "1"
-    assert "greater than or equal to 2" in str(caught.value.expected)
+    assert caught.value.expected == "at least 2"
 
 
 def test_an_unknown_protocol_names_the_known_ones() -> None:
-    with pytest.raises(NotFound) as caught:
+    with pytest.raises(InvalidInput) as caught:
         wished_protocol(wish(protocol="standart"))
     assert caught.value.received == "standart"
     assert "quick, standard, full" in str(caught.value.expected)

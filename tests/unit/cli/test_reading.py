@@ -84,7 +84,7 @@ def test_a_decoder_with_another_range_is_told_below_the_table_and_in_json(
     assert entry["notes"] == []
     assert set(entry["warnings"]) == {"fid", "rfid", "mse", "psnr", "cross_entropy"}
     assert entry["warnings"]["mse"][0].startswith("50.0% of the values")
-    assert "mse: 50.0% of the values" in vaeval("show", "1").err
+    assert "rfid, mse, cross_entropy, psnr: 50.0% of the values" in vaeval("show", "1").err
 
 
 def test_different_seeds_never_share_a_table(

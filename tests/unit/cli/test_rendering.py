@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import re
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,7 +15,9 @@ import pytest
 
 from cli import rendering
 from cli.rendering import Column
+from scheduler.composition import open_application
 from scheduler.lifecycle import EvaluationState
+from scheduler.settings import Settings
 from vaeval_core.errors import NotFound
 
 NUMBER = Column(title="N", align="right")
@@ -77,24 +81,6 @@ def test_a_table_on_a_terminal_fits_its_width(monkeypatch: pytest.MonkeyPatch, k
     assert "step-000100" in lines[1]
 
 
-def test_the_least_important_column_goes_first() -> None:
-    columns = [NUMBER, Column(title="B", droppable=1), Column(title="C", droppable=2)]
-    rows = [["1", "b" * 10, "c" * 10]]
-    assert rendering.fitted(columns, rows, 30)[0] == [0, 1, 2]
-    assert rendering.fitted(columns, rows, 20)[0] == [0, 1]
-    assert rendering.fitted(columns, rows, 5)[0] == [0]
-
-
-def test_a_number_is_never_shortened() -> None:
-    _, widths = rendering.fitted([NUMBER, NAME], [["123456789", "n" * 50]], 30)
-    assert widths == [9, 19]
-
-
-def test_where_nothing_helps_nothing_is_shortened() -> None:
-    _, widths = rendering.fitted([NUMBER, NAME], [["123456789", "n" * 50]], 20)
-    assert widths == [9, 50]
-
-
 def test_there_is_no_colour_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
     rendering.table([NAME], [["x"]], marked=[0])
     rendering.error(NotFound("Gone."), 4, as_json=False)
@@ -109,10 +95,85 @@ def test_a_terminal_has_colour(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(("variable", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
-def test_colour_can_be_refused(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+def test_without_colour_nothing_is_bold_or_dim_either(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
     stream = terminal(monkeypatch, **{variable: value})
+    monkeypatch.setattr(sys, "stderr", stream)
     rendering.table([NAME], [["x"]], marked=[0])
-    assert "32m" not in stream.getvalue()
+    rendering.heading(["quick", "seed 0"])
+    rendering.note("A note.")
+    rendering.error(NotFound("Gone."), 4, as_json=False)
+    assert stream.getvalue() == "NAME\nx\nquick · seed 0\nA note.\nerror: Gone.\n"
+
+
+@pytest.mark.parametrize("kind", ["xterm-256color", "dumb"])
+def test_sentences_on_a_terminal_fit_its_width(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    stream = terminal(monkeypatch, TERM=kind, NO_COLOR="1")
+    monkeypatch.setattr(sys, "stderr", stream)
+    rendering.heading(["quick", "digits:test", "pixels-8x8", "500 samples", "seed 0"])
+    rendering.prose("The database went from one revision to another.")
+    rendering.fact("protocol    ", "quick · fingerprint 01a5446ea08a")
+    rendering.list_of(["#0 1.299", "#1 1.212", "#2 1.111", "#3 1.01", "#4 1"], "  ")
+    rendering.note("The scores of these two checkpoints rank only against others.")
+    failure = NotFound("There is no such set of images.", received="photos", expected="a folder of PNG or JPEG images")
+    rendering.error(failure, 4, as_json=False)
+    assert stream.getvalue().splitlines() == [
+        "quick · digits:test · pixels-8x8",
+        "  500 samples · seed 0",
+        "The database went from one revision to",
+        "  another.",
+        "protocol    quick · fingerprint",
+        "            01a5446ea08a",
+        "  #0 1.299  #1 1.212  #2 1.111  #3 1.01",
+        "  #4 1",
+        "The scores of these two checkpoints rank",
+        "  only against others.",
+        "error: There is no such set of images.",
+        "  received:  photos",
+        "  expected:  a folder of PNG or JPEG",
+        "             images",
+    ]
+
+
+def test_sentences_in_a_pipe_are_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    sentence = "The scores rank only against others with as many images. " * 10
+    rendering.heading(["quick"] * 40)
+    rendering.note(sentence)
+    rendering.error(NotFound("Gone.", received=sentence), 4, as_json=False)
+    captured = capsys.readouterr()
+    assert captured.out.splitlines() == [" · ".join(["quick"] * 40)]
+    assert captured.err.splitlines() == [sentence, "error: Gone.", f"  received:  {sentence}"]
+
+
+def test_a_table_too_wide_for_a_terminal_is_shown_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = terminal(monkeypatch, NO_COLOR="1")
+    rendering.table([Column(title="NAME"), Column(title="VALUE")], [["a", "x" * 40], ["b", "y" * 40]])
+    assert stream.getvalue().splitlines() == [
+        "NAME   a",
+        f"VALUE  {'x' * 40}",
+        "",
+        "NAME   b",
+        f"VALUE  {'y' * 40}",
+    ]
+
+
+@pytest.fixture
+def _restored_logging() -> Iterator[None]:
+    root, alembic = logging.getLogger(), logging.getLogger("alembic")
+    before = root.handlers[:], root.level, alembic.level
+    root.handlers = []  # those of pytest must not be closed
+    yield
+    root.handlers, root.level, alembic.level = before
+
+
+@pytest.mark.usefixtures("_restored_logging")
+def test_making_the_tables_of_a_new_home_is_no_news(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rendering.log_to_stderr()
+    open_application(Settings.from_environment({"VAEVAL_HOME": str(tmp_path)})).close()
+    logging.getLogger("scheduler").info("lost_work_found", extra={"shards": 2})
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("INFO lost_work_found shards=2")
 
 
 def test_a_document_says_its_schema_first(capsys: pytest.CaptureFixture[str]) -> None:

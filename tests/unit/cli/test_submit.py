@@ -190,7 +190,13 @@ BAD_INPUT = [
         id="nothing asked",
     ),
     pytest.param(["CHECKPOINTS"], "digits:test", ["--extractor", "pixel"], 2, ["pixel", "pixels-8x8"], id="extractor"),
-    pytest.param(["CHECKPOINTS"], "digits:test", ["--protocol", "qick"], 4, ["qick", "quick"], id="protocol"),
+    pytest.param(
+        ["CHECKPOINTS"], "digits:test", ["--protocol", "qick"], 2, ["qick", "--protocol quick"], id="protocol"
+    ),
+    pytest.param(
+        ["CHECKPOINTS"], "digits:test", ["--protocol", "no.yaml"], 4, ["received:  no.yaml"], id="protocol file"
+    ),
+    pytest.param(["CHECKPOINTS"], "digits", [], 4, ["next:      --data digits:test"], id="digits without a split"),
     pytest.param(["CHECKPOINTS"], "digits:test", ["--tag", "beta"], 2, ["--tag beta", "key=value"], id="tag"),
     pytest.param(["CHECKPOINTS"], "digits:test", ["--seeds", "a"], 2, ["received:  a", "0,1,2"], id="seeds"),
     pytest.param(
@@ -315,7 +321,7 @@ def test_waiting_gives_up_after_its_time(
     # All is registered already, so no broker is needed; nobody works, so nothing ends.
     outcome = vaeval("submit", checkpoints, "--data", "digits:test", *SMALL, "--wait", "--timeout", "0")
     assert outcome.exit_code == 7
-    assert "the work goes on" in outcome.err
+    assert "error: The evaluations were not over within 0 s; the work goes on." in outcome.err.splitlines()
     assert "vaeval status 1 2 --watch" in outcome.err
 
 

@@ -108,21 +108,37 @@ def test_resize_and_precision_of_the_extractor_can_be_set_in_a_yaml_file(tmp_pat
     request = read_protocol(str(path))
     assert (request.extractor_resize, request.extractor_precision) == ("clean", "bfloat16")
     path.write_text("extractor_precision: float16\n")
-    with pytest.raises(InvalidInput, match=r"extractor_precision: .*'float32' or 'bfloat16'.*received 'float16'"):
+    with pytest.raises(
+        InvalidInput, match=r"extractor_precision: 'float16' .*extractor_precision: float32 or bfloat16"
+    ):
         read_protocol(str(path))
 
 
 def test_an_unknown_protocol_lists_the_known_ones() -> None:
-    with pytest.raises(NotFound, match=r"Received: quik Expected: one of quick, standard, full"):
+    with pytest.raises(InvalidInput, match=r"Received: quik Expected: one of quick, standard, full.*--protocol quick"):
         read_protocol("quik")
+
+
+@pytest.mark.parametrize("path", ["mine.yaml", "folder/mine"])
+def test_a_protocol_file_that_is_not_there_is_a_path_that_is_not_there(path: str) -> None:
+    with pytest.raises(NotFound, match=f"no such protocol file.*Received: {path} "):
+        read_protocol(path)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("samples: many", r"samples: .* \(received 'many'\)"),
-        ("sampels: 3", r"sampels: .* \(received 3\)"),
-        ("- samples", "holds no mapping.*Received: .*list"),
+        ("samples: many", r"Received: samples: 'many' Expected: samples: a whole number;"),
+        ("samples: -3", r"Received: samples: -3 Expected: samples: at least 0;"),
+        (
+            "sampels: 3",
+            r"Received: sampels: 3 Expected: instead of sampels perhaps samples; the fields are name, samples,",
+        ),
+        ("colour: red", r"Received: colour: 'red' Expected: no field colour;"),
+        ("resize: perhaps", r"Received: resize: 'perhaps' Expected: resize: true or false;"),
+        ("name: 3", r"Received: name: 3 Expected: name: a text, in quotes if it looks like a number;"),
+        ("- samples", r"names no fields.*Received: .*bad.yaml, which holds \['samples'\]"),
+        ("", "names no fields.*Received: .*bad.yaml, which is empty"),
         ("samples: [", "is not YAML"),
     ],
 )

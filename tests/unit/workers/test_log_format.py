@@ -45,6 +45,21 @@ def test_a_line_is_one_json_object_with_its_facts() -> None:
     assert str(line["timestamp"]).endswith("Z")
 
 
+@pytest.mark.parametrize(("variable", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
+def test_on_a_terminal_colour_can_be_refused(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    coloured, plain = Terminal(), Terminal()
+    set_up_logging(stream=coloured)
+    logging.getLogger("workers.test").warning("slot_ended")
+    monkeypatch.setenv(variable, value)
+    set_up_logging(stream=plain)
+    logging.getLogger("workers.test").warning("slot_ended")
+    assert "\x1b[" in coloured.getvalue()
+    assert "slot_ended" in plain.getvalue()
+    assert "\x1b" not in plain.getvalue()
+
+
 def test_every_line_names_what_the_process_is_busy_with() -> None:
     stream = io.StringIO()
     set_up_logging(stream=stream)

@@ -29,25 +29,30 @@ def test_every_key_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "received"),
+    ("text", "received", "expected"),
     [
-        ("image_rnage: [-1, 1]", "image_rnage"),
-        ("image_range: [1, -1]", "the first number must be below the second"),
-        ("image_range: [0, .inf]", "finite"),
-        ("scale: stddev", "'stddev'"),
-        ("decoder_output: probs", "'probs'"),
-        ("image_shape: [28, 28, 4]", "1 or 3 channels"),
-        ("decoder_output: logits\nimage_range: [-1, 1]", "the sigmoid of logits"),
-        ("- image_range", "the file"),
-        ("image_range: [0, 1", "while parsing"),
-        ("!!python/object/apply:os.getcwd []", "could not determine a constructor"),
+        ("image_rnage: [-1, 1]", "image_rnage: [-1, 1]", "instead of image_rnage perhaps image_range"),
+        ("image_range: [1, -1]", "image_range: [1, -1]", "the first number must be below the second"),
+        ("image_range: [0, .inf]", "image_range[1]: inf", "image_range[1]: a finite number"),
+        ("image_range: [0]", "image_range: [0]", "image_range: one value more"),
+        ("image_range: [0, 1, 2]", "image_range: [0, 1, 2]", "image_range: 2 values"),
+        ("scale: stddev", "'stddev'", "scale: log_variance, log_sigma, sigma or variance"),
+        ("decoder_output: probs", "'probs'", "decoder_output: mean or logits"),
+        ("image_shape: [28, 28, 4]", "[28, 28, 4]", "1 or 3 channels"),
+        ("decoder_output: logits\nimage_range: [-1, 1]", "[-1, 1]", "the sigmoid of logits"),
+        ("- image_range", "the file", "lines such as `name: value`"),
+        ("image_range: [0, 1", "while parsing", "YAML lines"),
+        ("!!python/object/apply:os.getcwd []", "could not determine a constructor", "YAML lines"),
     ],
 )
-def test_what_cannot_be_used_is_said_with_the_keys_there_are(tmp_path: Path, text: str, received: str) -> None:
+def test_what_cannot_be_used_is_said_with_the_keys_there_are(
+    tmp_path: Path, text: str, received: str, expected: str
+) -> None:
     (tmp_path / "vaeval.yaml").write_text(text)
     with pytest.raises(CheckpointRejected) as caught:
         read_sidecar(tmp_path)
     assert received in str(caught.value.received)
+    assert expected in str(caught.value.expected)
     assert "image_range, scale, decoder_output, image_shape" in str(caught.value.expected)
     assert str(tmp_path / "vaeval.yaml") in caught.value.what
 
