@@ -8,7 +8,9 @@ import typer
 
 from cli import options, rendering
 from cli.exit_codes import ExitCode
+from cli.gathering import Wish
 from cli.number_formats import count
+from cli.wish_options import takes_wish
 
 if TYPE_CHECKING:
     from cli.gathering import Gathered
@@ -17,22 +19,9 @@ if TYPE_CHECKING:
     from scheduler.store.base import SubmissionReceipt
 
 
+@takes_wish(protocol="standard")
 def submit(
-    checkpoints: options.Checkpoints,
-    data: options.Data,
-    protocol: options.ProtocolName = "standard",
-    samples: options.Samples = None,
-    reconstructions: options.Reconstructions = None,
-    reference: options.Reference = None,
-    seed: options.Seed = None,
-    seeds: options.Seeds = None,
-    extractor: options.Extractor = None,
-    weights: options.Weights = None,
-    resize: options.Resize = False,
-    skip_unreadable: options.SkipUnreadable = False,
-    tag: options.Tags = None,
-    priority: options.Priority = 0,
-    shard_size: options.ShardSize = None,
+    wish: Wish,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until these evaluations are over.")] = False,
     timeout: Annotated[
         float | None,
@@ -62,23 +51,6 @@ def submit(
 
     if timeout is not None and not wait:
         rendering.note("--timeout has no effect without --wait.")
-    wish = Wish(
-        checkpoints=checkpoints,
-        data=data,
-        protocol=protocol,
-        samples=samples,
-        reconstructions=reconstructions,
-        reference=reference,
-        seed=seed,
-        seeds=seeds,
-        extractor=extractor,
-        weights=weights,
-        resize=resize,
-        skip_unreadable=skip_unreadable,
-        tags=tag or (),
-        priority=priority,
-        shard_size=shard_size,
-    )
     settings = Settings.from_environment()
     with open_application(settings) as application:
         gathered = gather(wish, settings)
