@@ -14,6 +14,7 @@ from cli.forecast import forecast_here
 from cli.local_workers import LocalWorkers, inline_command, local_workers, worker_command
 from cli.number_formats import count, id_list
 from cli.progress import progress_display, wait_until_over
+from cli.outcome import in_order_of
 from vaeval_core.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -97,8 +98,15 @@ def evaluate_here(
                 )
                 workers = stack.enter_context(local_workers(command, application.settings))
             _watch(application, ids, workers)
-    by_id = {record.evaluation_id: record for record in application.reads.evaluations(ids)}
-    return receipt, tuple(by_id[number] for number in ids)
+    return receipt, in_order_of(receipt, application.reads)
+
+
+def about_others(others: int, *, is_inline: bool) -> str:
+    """What becomes of other evaluations in the same database."""
+    besides = f"Besides, {count(others, 'evaluation')} {'is' if others == 1 else 'are'} unfinished;"
+    if is_inline:
+        return f"{besides} --inline leaves {'it' if others == 1 else 'them'} alone. Next for the rest: vaeval worker"
+    return f"{besides} those of this run go first."
 
 
 def _watch(application: Application, ids: Sequence[int], workers: LocalWorkers) -> None:

@@ -139,7 +139,7 @@ def _print_receipt(receipt: SubmissionReceipt, gathered: Gathered, *, as_json: b
 
 def _wait(application: Application, receipt: SubmissionReceipt, timeout: float | None, *, as_json: bool) -> None:
     """Wait; then say how it ended."""
-    from cli.outcome import failures, print_failures, print_outcome
+    from cli.outcome import failures, in_order_of, print_failures, print_outcome
     from cli.progress import progress_display, wait_until_over
 
     ids = [entry.evaluation_id for entry in receipt.evaluations]
@@ -149,7 +149,7 @@ def _wait(application: Application, receipt: SubmissionReceipt, timeout: float |
     except KeyboardInterrupt:
         rendering.note("Stopped waiting; the work goes on. Next: vaeval status --watch")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
-    records = application.reads.evaluations(ids)
+    records = in_order_of(receipt, application.reads)
     print_outcome(application.reads, receipt, records, "submit", as_json=as_json)
     print_failures(records)
     if failures(records):

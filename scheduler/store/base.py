@@ -341,15 +341,28 @@ class ReadStore(Protocol):
         """
 
     def leaderboard(
-        self, *, fingerprint: str | None = None, evaluation_ids: Sequence[int] | None = None, limit: int | None = None
+        self,
+        *,
+        fingerprint: str | None = None,
+        fingerprints: Sequence[str] | None = None,
+        evaluation_ids: Sequence[int] | None = None,
+        limit: int | None = None,
     ) -> tuple[Mapping[str, Any], ...]:
         """Rows of the view `leaderboard` as they are, protocols one after another (the latest first), best rank first.
 
-        `fingerprint` may be a prefix of at least 6 characters.
+        Protocols that differ in nothing but their seed stand together, the lowest seed first; of such groups, the one
+        where an evaluation finished last comes first. `fingerprint` may be a prefix of at least 6 characters;
+        `fingerprints` are whole.
         """
 
     def workers(self) -> tuple[WorkerRecord, ...]:
         """Slots that reported within the last day, the living first."""
 
     def images_per_second(self, extractor: str) -> float | None:
+    def warnings(self, evaluation_ids: Sequence[int]) -> Mapping[int, Mapping[str, tuple[str, ...]]]:
+        """What a reader of scores must know: evaluation → metric → sentences; nothing for scores without any."""
+
+    def unfinished(self, *, besides: Sequence[int] = ()) -> int:
+        """How many evaluations are not over yet, those named in `besides` left out."""
+
         """Measured rate per slot of recent finished shards with this feature network, None before any."""
