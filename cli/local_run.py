@@ -10,6 +10,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from cli import rendering
+from cli.checkpoint_arguments import known_names
 from cli.forecast import forecast_here
 from cli.local_workers import LocalWorkers, inline_command, local_workers, worker_command
 from cli.number_formats import count, id_list
@@ -79,6 +80,8 @@ def evaluate_here(
     created = sum(entry.created for entry in receipt.evaluations)
     rendering.note(f"{count(created, 'new evaluation')}, {len(ids) - created} known already (ids {id_list(ids)}).")
     progress = application.reads.progress(ids)
+    for sentence in known_names(requests, receipt):
+        rendering.note(sentence)
     if not progress.is_over:
         extractor = requests[0].protocol.extractor.name  # one for all: they come from one command line
         measured = application.reads.images_per_second(extractor)

@@ -110,7 +110,10 @@ def error(failure: VaevalError, exit_code: int, *, as_json: bool) -> None:
     parts = failure.parts()
     terminal.print(f"error: {parts.pop('what')}", style="bold red", markup=False, highlight=False, soft_wrap=True)
     for label, text in parts.items():
-        terminal.print(f"  {label + ':':<10} {text}", markup=False, highlight=False, soft_wrap=True)
+        below = "\n" + " " * 13  # a part of several lines stays one block
+        terminal.print(
+            f"  {label + ':':<10} {text}".replace("\n", below), markup=False, highlight=False, soft_wrap=True
+        )
 
 
 def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, marked: Sequence[int] = ()) -> tuple[str, ...]:

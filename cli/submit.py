@@ -44,7 +44,8 @@ def submit(
       vaeval submit 'runs/*/step-*/' --data photos/ --wait
       vaeval submit runs/beta4 --data photos/ --seeds 0,1,2 --tag beta=4
     """
-    from cli.gathering import Wish, gather
+    from cli.checkpoint_arguments import known_names
+    from cli.gathering import gather
     from scheduler.composition import open_application
     from scheduler.settings import Settings
     from scheduler.submission import register
@@ -59,6 +60,8 @@ def submit(
         receipt = register(application, gathered.images, gathered.requests)
         if not (wait and as_json):
             _print_receipt(receipt, gathered, as_json=as_json)
+        for sentence in known_names(gathered.requests, receipt):
+            rendering.note(sentence)
         _announce(settings, receipt)
         _say_how_long(application, receipt, gathered)
         if wait:
