@@ -24,7 +24,7 @@ from scheduler.store.artifacts import ArtifactStore
 from scheduler.store.base import FinaliseClaim, ShardClaim, StoredFile, WorkStore
 from vaeval_core.errors import InvalidInput, ServiceUnreachable, VaevalError
 from vaeval_core.evaluate import ShardArrays, measure_reference_shard, measure_shard
-from workers.heartbeat import BEATS_PER_LEASE, ClaimLost, Heartbeat
+from workers.heartbeat import BEATS_PER_LEASE, LONGEST_SILENCE_SECONDS, ClaimLost, Heartbeat
 from workers.loaded_models import LoadedModels
 
 _LOG = logging.getLogger(__name__)
@@ -125,7 +125,8 @@ class ShardRunner:
             if self._interrupted.is_set():
                 raise Interrupted
 
-        with Heartbeat(lambda: self._work.renew_shard(claim, images_done), every=self._beat_seconds) as heartbeat:
+        every = min(self._beat_seconds, LONGEST_SILENCE_SECONDS)
+        with Heartbeat(lambda: self._work.renew_shard(claim, images_done), every=every) as heartbeat:
             _LOG.info("shard_started", extra={"images": len(claim.index_range)})
             arrays, seconds = self._measure(claim, on_progress)
             heartbeat.check()
