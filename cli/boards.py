@@ -17,7 +17,6 @@ from cli.number_formats import count, id_list, with_error
 
 if TYPE_CHECKING:
     from scheduler.store.base import ReadStore
-    from vaeval_core.evaluation_result import Score
 
 Row = Mapping[str, Any]
 """A row of the view `leaderboard`."""
@@ -47,15 +46,14 @@ SCORES = (
 
 
 def print_boards(reads: ReadStore, fingerprints: Sequence[str], *, marked: Collection[int] = ()) -> None:
-    """The leaderboards of the given protocols on stdout.
+    """The leaderboards of the given protocols on stdout, in the order of the store.
 
     Args:
         reads: Where the rows are.
-        fingerprints: Which protocols, in order.
+        fingerprints: Which protocols.
         marked: Ids of the evaluations to mark.
     """
-    rows = [row for fingerprint in fingerprints for row in reads.leaderboard(fingerprint=fingerprint)]
-    print_tables(reads, rows, marked=marked)
+    print_tables(reads, reads.leaderboard(fingerprints=fingerprints), marked=marked)
 
 
 def print_tables(reads: ReadStore, rows: Sequence[Row], *, marked: Collection[int] = ()) -> None:
@@ -72,32 +70,32 @@ def print_tables(reads: ReadStore, rows: Sequence[Row], *, marked: Collection[in
             rendering.note(
                 f"No room for {', '.join(hidden)}: widen the terminal, or `vaeval leaderboard --format csv`."
             )
-        for warning in _warnings(board[0]):
-            rendering.note(warning)
+    for warning in dict.fromkeys(warning for row in rows for warning in _warnings(row)):
+        rendering.note(warning)
     if any(row["evaluation"] in marked for row in rows):
         rendering.note("▸ marks the evaluations of this command.")
-    sentences = score_warnings({row["evaluation"]: reads.evaluation(row["evaluation"]).scores for row in rows})
+    sentences = score_warnings(reads.warnings([row["evaluation"] for row in rows]))
     for sentence in sentences[:MOST_WARNINGS]:
         rendering.note(sentence)
     if len(sentences) > MOST_WARNINGS:
         rendering.note(f"{len(sentences) - MOST_WARNINGS} more such warnings: vaeval show EVALUATION has those of one.")
 
 
-def score_warnings(scores: Mapping[int, Sequence[Score]]) -> list[str]:
+def score_warnings(warnings: Mapping[int, Mapping[str, Sequence[str]]]) -> list[str]:
     """Warnings of the scores of several evaluations, each once, with its metrics and the evaluations that carry it.
 
     Args:
-        scores: Id of an evaluation → its scores.
+        warnings: Id of an evaluation → metric → its warnings.
 
     Returns:
         Lines; those that most evaluations carry first.
     """
     metrics: dict[str, list[str]] = {}
     carriers: dict[str, list[int]] = {}
-    for evaluation_id, of_evaluation in scores.items():
-        for score in of_evaluation:
-            for sentence in score.value.warnings:
-                metrics.setdefault(sentence, []).append(score.metric)
+    for evaluation_id, of_evaluation in warnings.items():
+        for metric, sentences in of_evaluation.items():
+            for sentence in sentences:
+                metrics.setdefault(sentence, []).append(metric)
                 carriers.setdefault(sentence, []).append(evaluation_id)
     ids = {sentence: sorted(set(carrying)) for sentence, carrying in carriers.items()}
     return [

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cli.checkpoint_arguments import assumptions, at_most, described_checkpoints
 from cli.number_formats import count
-from vaeval_core.errors import CheckpointRejected, InvalidInput
+from vaeval_core.errors import InvalidInput
 
 if TYPE_CHECKING:
     from scheduler.settings import Settings
     from scheduler.store.base import EvaluationRequest
-    from vaeval_core.checkpoints.base import CheckpointDescription
     from vaeval_core.images.base import ImageSet
     from vaeval_core.presets import ProtocolRequest
 
@@ -72,11 +72,11 @@ def gather(wish: Wish, settings: Settings, *, on_images_surveyed: Callable[[int,
     """
     tags, seeds, request = read_tags(wish.tags), read_seeds(wish.seed, wish.seeds), wished_protocol(wish)
 
-    from vaeval_core.checkpoints.catalogue import find_checkpoints
     from vaeval_core.features.catalogue import resolve_extractor
     from vaeval_core.images.catalogue import survey_images
 
-    descriptions = _describe_all(find_checkpoints(wish.checkpoints))
+    _require_data(wish.data)
+    descriptions, notes_of_search = described_checkpoints(wish.checkpoints, settings)
     images = survey_images(
         wish.data,
         skip_unreadable=wish.skip_unreadable,
@@ -94,7 +94,7 @@ def gather(wish: Wish, settings: Settings, *, on_images_surveyed: Callable[[int,
     from scheduler.submission import forward_passes, prepare, without_duplicates
     from vaeval_core.shard_plan import DEFAULT_SHARD_SIZE
 
-    checkpoints, notes = without_duplicates(descriptions)
+    checkpoints, notes_of_twins = without_duplicates(descriptions)
     requests = prepare(
         descriptions,
         images,
@@ -111,8 +111,9 @@ def gather(wish: Wish, settings: Settings, *, on_images_surveyed: Callable[[int,
         requests=tuple(requests),
         forward_passes=forward_passes(requests),
         notes=(
-            *notes,
-            *_assumptions(checkpoints),
+            *notes_of_search,
+            *at_most(notes_of_twins),
+            *assumptions(checkpoints),
             *_skipped(images.skipped),
             *_fewer_images(request, len(images)),
         ),
@@ -198,42 +199,14 @@ def read_seeds(seed: int | None, seeds: str | None) -> tuple[int, ...] | None:
     return tuple(int(word) for word in words)
 
 
-def _describe_all(paths: Sequence[Path]) -> tuple[CheckpointDescription, ...]:
-    from vaeval_core.checkpoints.catalogue import describe
-
-    described, rejected = [], []
-    for path in paths:
-        try:
-            described.append(describe(path))
-        except CheckpointRejected as error:
-            rejected.append((path, error))
-    if len(rejected) == 1:
-        raise rejected[0][1]
-    if rejected:
-        raise CheckpointRejected(
-            f"{len(rejected)} of {len(paths)} checkpoints cannot be evaluated; none was submitted.",
-            received="; ".join(f"{path}: {error.what}" for path, error in rejected),
-            expected=rejected[0][1].expected,
-            next_step="leave them out, or look at one: vaeval run " + str(rejected[0][0]),
+def _require_data(data: str) -> None:
+    if not data.strip():
+        raise InvalidInput(
+            "--data is empty.",
+            received=repr(data),
+            expected="a folder of images, an .npy or .npz file, digits:test or digits:train; `.` is the current folder",
+            next_step="if it came from a shell variable, see whether that is set",
         )
-    return tuple(described)
-
-
-def _assumptions(checkpoints: Sequence[CheckpointDescription]) -> list[str]:
-    """What was assumed about checkpoints; the same of several is one sentence, for a sweep has one architecture."""
-    names: dict[str, list[str]] = {}
-    for checkpoint in checkpoints:
-        for note in checkpoint.notes:
-            names.setdefault(note, []).append(checkpoint.name)
-    return [f"{_whose(of, len(checkpoints))}: {note}" for note, of in names.items()]
-
-
-def _whose(names: Sequence[str], total: int) -> str:
-    if len(names) == 1:
-        return names[0]
-    if len(names) == total:
-        return f"All {total} checkpoints"
-    return f"{len(names)} of {total} checkpoints ({names[0]} and {len(names) - 1} more)"
 
 
 def _skipped(paths: Sequence[str]) -> list[str]:

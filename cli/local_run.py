@@ -10,9 +10,11 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from cli import rendering
+from cli.checkpoint_arguments import known_names
 from cli.forecast import forecast_here
 from cli.local_workers import LocalWorkers, inline_command, local_workers, worker_command
 from cli.number_formats import count, id_list
+from cli.outcome import in_order_of
 from cli.progress import progress_display, wait_until_over
 from vaeval_core.errors import InvalidInput
 
@@ -62,7 +64,8 @@ class Crew:
 def evaluate_here(
     application: Application, images: ImageSet, requests: Sequence[EvaluationRequest], crew: Crew
 ) -> tuple[SubmissionReceipt, tuple[EvaluationRecord, ...]]:
-    """Register the requests and work until they are over; other people's work in the same database is not waited for.
+    """Register the requests and work until they are over. Other work in the same database comes after it, and is not
+    waited for.
 
     Returns:
         The receipt, and one record per evaluation in the order of the requests, finished, failed or cancelled.
@@ -77,11 +80,16 @@ def evaluate_here(
     ids = [entry.evaluation_id for entry in receipt.evaluations]
     created = sum(entry.created for entry in receipt.evaluations)
     rendering.note(f"{count(created, 'new evaluation')}, {len(ids) - created} known already (ids {id_list(ids)}).")
+    for sentence in known_names(requests, receipt):
+        rendering.note(sentence)
     progress = application.reads.progress(ids)
     if not progress.is_over:
         extractor = requests[0].protocol.extractor.name  # one for all: they come from one command line
         measured = application.reads.images_per_second(extractor)
         rendering.note(forecast_here(progress, measured, extractor, workers=crew.slots))
+        others = application.reads.unfinished(besides=ids)
+        if others:
+            rendering.note(about_others(others, is_inline=crew.inline))
         with _terminated_like_interrupted(), ExitStack() as stack:
             if crew.inline:
                 command = inline_command(ids, devices=crew.devices, threads=crew.threads)
@@ -93,12 +101,23 @@ def evaluate_here(
                 broker_url = stack.enter_context(broker(application.settings))
                 announce(CeleryWorkQueue(broker_url), receipt)
                 command = worker_command(
-                    devices=crew.devices, workers=crew.workers, threads=crew.threads, until_stdin_closes=True
+                    devices=crew.devices,
+                    workers=crew.workers,
+                    threads=crew.threads,
+                    first=ids,
+                    until_stdin_closes=True,
                 )
                 workers = stack.enter_context(local_workers(command, application.settings))
             _watch(application, ids, workers)
-    by_id = {record.evaluation_id: record for record in application.reads.evaluations(ids)}
-    return receipt, tuple(by_id[number] for number in ids)
+    return receipt, in_order_of(receipt, application.reads)
+
+
+def about_others(others: int, *, is_inline: bool) -> str:
+    """What becomes of other evaluations in the same database."""
+    besides = f"Besides, {count(others, 'evaluation')} {'is' if others == 1 else 'are'} unfinished;"
+    if is_inline:
+        return f"{besides} --inline leaves {'it' if others == 1 else 'them'} alone. Next for the rest: vaeval worker"
+    return f"{besides} those of this run go first."
 
 
 def _watch(application: Application, ids: Sequence[int], workers: LocalWorkers) -> None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from cli import rendering
 from cli.exit_codes import ExitCode
+from scheduler.id_runs import ids_as_text
 from vaeval_core.errors import InvalidInput, NotFound, SchemaMismatch, ServiceUnreachable, VaevalError
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 STOP_SECONDS = 90.0
 """How long the worker program may take to stop by itself: longer than it gives its slots to finish their shards."""
+
+SECOND_WISH_SECONDS = 1.5
+"""After so long a second SIGTERM is a second wish to the worker program, and no echo of the first."""
 
 LOG_TAIL_LINES = 15
 
@@ -56,20 +60,25 @@ class LocalWorkers:
             next_step=f"read {self.log}, check with `vaeval doctor`, then run the same command again: it goes on",
         )
 
-    def stop(self) -> None:
+    def stop(self, *, at_once: bool = False) -> None:
         """Stop the program, as patiently as the user is.
 
         The first SIGTERM lets slots finish their shards. Ctrl-C meanwhile sends another: shards are given back. Ctrl-C
         again, or no end in sight, is SIGKILL; then recovery finds the shards when their leases end.
+
+        Args:
+            at_once: Nobody waits for the shards at hand: after a moment for idle slots, they are given back.
         """
-        for _ in range(2):
+        for patience in (SECOND_WISH_SECONDS if at_once else STOP_SECONDS, STOP_SECONDS):
             if self.process.poll() is None:
                 self.process.terminate()
             try:
-                self.process.wait(STOP_SECONDS)
+                self.process.wait(patience)
             except KeyboardInterrupt:
                 continue
             except subprocess.TimeoutExpired:
+                if patience < STOP_SECONDS:
+                    continue
                 break
             return
         self.process.kill()
@@ -96,20 +105,35 @@ def _own_words(log: Path, code: int) -> VaevalError | None:
 
 
 def worker_command(
-    *, devices: str, workers: int | None, threads: int | None, until_stdin_closes: bool = False
+    *,
+    devices: str,
+    workers: int | None,
+    threads: int | None,
+    first: Sequence[int] = (),
+    until_stdin_closes: bool = False,
 ) -> list[str]:
-    """The command line of the worker program; `until_stdin_closes` ties its life to ours."""
+    """The command line of the worker program.
+
+    Args:
+        devices: As `vaeval worker --devices`.
+        workers: Slots; None for its own choice.
+        threads: Of each; None likewise.
+        first: Ids of evaluations that go before all others.
+        until_stdin_closes: Ties its life to ours.
+    """
     command = [sys.executable, "-P", "-m", "workers", "--devices", devices]
     if workers is not None:
         command += ["--workers", str(workers)]
     if threads is not None:
         command += ["--threads", str(threads)]
+    if first:
+        command += ["--first", ids_as_text(first)]
     return [*command, "--until-stdin-closes"] if until_stdin_closes else command
 
 
 def inline_command(evaluation_ids: Sequence[int], *, devices: str, threads: int | None) -> list[str]:
-    """The command line of the worker program without a broker, which ends with these evaluations."""
-    ids = ",".join(map(str, evaluation_ids))
+    """The command line of the worker program without a broker, which does these evaluations and ends with them."""
+    ids = ids_as_text(evaluation_ids)
     command = [sys.executable, "-P", "-m", "workers.inline", "--evaluations", ids, "--devices", devices]
     return command if threads is None else [*command, "--threads", str(threads)]
 
@@ -117,6 +141,8 @@ def inline_command(evaluation_ids: Sequence[int], *, devices: str, threads: int 
 @contextmanager
 def local_workers(command: Sequence[str], settings: Settings) -> Iterator[LocalWorkers]:
     """Start the command with these settings; whatever happens inside, it is stopped at the end.
+
+    Without an exception the work is over: what the workers are at then is other people's, and is given back.
 
     Args:
         command: From `worker_command` or `inline_command`.
@@ -135,14 +161,16 @@ def local_workers(command: Sequence[str], settings: Settings) -> Iterator[LocalW
             start_new_session=True,
         )
     running = LocalWorkers(process, path)
+    is_over = False
     try:
         yield running
+        is_over = True
     except KeyboardInterrupt:
         if running.ended() is None:
             rendering.note("Stopping: the shards at hand are finished first. Ctrl-C again gives them back unfinished.")
         raise
     finally:
-        running.stop()
+        running.stop(at_once=is_over)
         if process.stdin is not None:
             process.stdin.close()
 

@@ -13,6 +13,13 @@ if TYPE_CHECKING:
     from scheduler.store.base import EvaluationRecord, ReadStore, SubmissionReceipt
 
 
+def in_order_of(receipt: SubmissionReceipt, reads: ReadStore) -> tuple[EvaluationRecord, ...]:
+    """What became of a submission, in the order in which it was asked for."""
+    ids = [entry.evaluation_id for entry in receipt.evaluations]
+    records = {record.evaluation_id: record for record in reads.evaluations(ids)}
+    return tuple(records[number] for number in ids)
+
+
 def failures(records: Sequence[EvaluationRecord]) -> list[EvaluationRecord]:
     """Those that did not finish."""
     return [record for record in records if record.state is not EvaluationState.FINISHED]
@@ -27,6 +34,7 @@ def print_outcome(
         print_boards(reads, list(dict.fromkeys(record.fingerprint for record in records)), marked=set(ids))
         return
     created = {entry.evaluation_id: entry.created for entry in receipt.evaluations}
+    warnings = reads.warnings(ids)  # only metrics that have something to say
     rendering.document(
         command,
         {
@@ -43,19 +51,13 @@ def print_outcome(
                     "state": record.state,
                     "error": record.error,
                     "notes": list(record.description.get("notes", [])),
-                    "warnings": _warnings(reads, record),
+                    "warnings": warnings.get(record.evaluation_id, {}),
                 }
                 for record in records
             ],
             "rows": [dict(row) for row in reads.leaderboard(evaluation_ids=ids)],
         },
     )
-
-
-def _warnings(reads: ReadStore, record: EvaluationRecord) -> dict[str, list[str]]:
-    """Metric → what a reader of its value must know; only metrics that have something."""
-    scores = reads.evaluation(record.evaluation_id).scores
-    return {score.metric: list(score.value.warnings) for score in scores if score.value.warnings}
 
 
 def print_failures(records: Sequence[EvaluationRecord]) -> None:

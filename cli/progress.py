@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cli import rendering
-from cli.number_formats import count, duration, rate
+from cli.number_formats import count, duration
+from cli.pace import Pace, Speedometer
 from vaeval_core.errors import VaevalError, WaitTimedOut
 
 if TYPE_CHECKING:
@@ -25,53 +25,23 @@ PLAIN_LINE_SECONDS = 5.0
 SAME_LINE_SECONDS = 60.0
 """A log that repeats itself is not read; one that falls silent worries."""
 
-RATE_WINDOW_SECONDS = 30.0
 
-
-class Speedometer:
-    """Images per second over the last half minute, from (time, images done) readings."""
-
-    def __init__(self, window_seconds: float = RATE_WINDOW_SECONDS) -> None:
-        self._window_seconds = window_seconds
-        self._readings: deque[tuple[float, int]] = deque()
-
-    def read(self, seconds: float, images_done: int) -> float | None:
-        """Take a reading; the rate, or None before anything moved.
-
-        Args:
-            seconds: A monotonic clock.
-            images_done: The counter; it may fall when a shard is given back, which starts the measurement anew.
-        """
-        if self._readings and images_done < self._readings[-1][1]:
-            self._readings.clear()
-        self._readings.append((seconds, images_done))
-        while len(self._readings) > 2 and seconds - self._readings[1][0] >= self._window_seconds:
-            self._readings.popleft()
-        first_seconds, first_images = self._readings[0]
-        if images_done == first_images or seconds <= first_seconds:
-            return None
-        return (images_done - first_images) / (seconds - first_seconds)
-
-
-def described(progress: Progress, images_per_second: float | None) -> str:
+def described(progress: Progress, pace: Pace | None) -> str:
     """One line for a log: evaluations, images, rate and what is left."""
     over, total = _over(progress)
     parts = [
         f"{over} of {count(total, 'evaluation')}",
         f"{progress.images_done:,} of {count(progress.images_total, 'image')}",
+        *reversed(pace.words(progress) if pace else ()),
     ]
-    if images_per_second and not progress.is_over:
-        parts += [rate(images_per_second), _left(progress, images_per_second)]
     return " · ".join(parts)
 
 
-def beside_bar(progress: Progress, images_per_second: float | None) -> str:
+def beside_bar(progress: Progress, pace: Pace) -> str:
     """The same beside a bar, where space is short: what matters most comes first, for a terminal cuts the end."""
     over, total = _over(progress)
-    parts = []
-    if images_per_second and not progress.is_over:
-        parts += [_left(progress, images_per_second), rate(images_per_second)]
-    parts += [
+    parts = [
+        *pace.words(progress),
         f"{over}/{count(total, 'evaluation')}",
         f"{progress.images_done:,}/{count(progress.images_total, 'image')}",
     ]
@@ -83,26 +53,23 @@ def _over(progress: Progress) -> tuple[int, int]:
     return over, sum(progress.evaluations.values())
 
 
-def _left(progress: Progress, images_per_second: float) -> str:
-    left = progress.images_total - progress.images_done
-    return f"{duration(left / images_per_second)} left" if left else "finishing"
-
-
 @contextmanager
 def progress_display(label: str = "evaluating") -> Iterator[Callable[[Progress], None]]:
     """Yields the function that shows a new state of the work."""
     speed = Speedometer()
     if not rendering.is_for_people(sys.stderr):
-        told_at, told = -math.inf, ""
+        told_at = -math.inf
+        told: tuple[str, bool] | None = None
 
         def show_line(progress: Progress) -> None:
             nonlocal told_at, told
             now = time.monotonic()
-            line = described(progress, speed.read(now, progress.images_done))
-            pause = PLAIN_LINE_SECONDS if line != told else SAME_LINE_SECONDS
+            pace = speed.read(now, progress)
+            news = described(progress, None), pace.stalled_seconds is None  # how long a stall lasts is no news
+            pause = PLAIN_LINE_SECONDS if news != told else SAME_LINE_SECONDS
             if now >= told_at + pause or progress.is_over:
-                rendering.note(f"{label}: {line}")
-                told_at, told = now, line
+                rendering.note(f"{label}: {described(progress, pace)}")
+                told_at, told = now, news
 
         yield show_line
         return
@@ -115,7 +82,7 @@ def progress_display(label: str = "evaluating") -> Iterator[Callable[[Progress],
         task = bar.add_task(label, total=None, text="")
 
         def show_bar(progress: Progress) -> None:
-            text = beside_bar(progress, speed.read(time.monotonic(), progress.images_done))
+            text = beside_bar(progress, speed.read(time.monotonic(), progress))
             bar.update(task, total=progress.images_total or 1, completed=progress.images_done, text=text)
 
         yield show_bar

@@ -9,24 +9,13 @@ import typer
 
 from cli import options, rendering
 from cli.exit_codes import ExitCode
+from cli.gathering import Wish
+from cli.wish_options import takes_wish
 
 
+@takes_wish(protocol="quick")
 def run(
-    checkpoints: options.Checkpoints,
-    data: options.Data,
-    protocol: options.ProtocolName = "quick",
-    samples: options.Samples = None,
-    reconstructions: options.Reconstructions = None,
-    reference: options.Reference = None,
-    seed: options.Seed = None,
-    seeds: options.Seeds = None,
-    extractor: options.Extractor = None,
-    weights: options.Weights = None,
-    resize: options.Resize = False,
-    skip_unreadable: options.SkipUnreadable = False,
-    tag: options.Tags = None,
-    priority: options.Priority = 0,
-    shard_size: options.ShardSize = None,
+    wish: Wish,
     devices: options.Devices = "auto",
     workers: options.Workers = None,
     threads: options.Threads = None,
@@ -55,30 +44,13 @@ def run(
       vaeval run 'runs/*/step-*/' --data digits:test --workers 2 --json
       vaeval run runs/beta4 --data photos/ --samples 2000 --tag beta=4
     """
-    from cli.gathering import Wish, gather
+    from cli.gathering import gather
     from cli.local_run import Crew, evaluate_here
     from cli.outcome import failures, print_failures, print_outcome
     from cli.pictures import require_png, write_contact_sheet
     from scheduler.composition import open_application
     from scheduler.settings import Settings
 
-    wish = Wish(
-        checkpoints=checkpoints,
-        data=data,
-        protocol=protocol,
-        samples=samples,
-        reconstructions=reconstructions,
-        reference=reference,
-        seed=seed,
-        seeds=seeds,
-        extractor=extractor,
-        weights=weights,
-        resize=resize,
-        skip_unreadable=skip_unreadable,
-        tags=tag or (),
-        priority=priority,
-        shard_size=shard_size,
-    )
     if pictures is not None:
         require_png(pictures)
     settings = Settings.from_environment()

@@ -8,7 +8,9 @@ import typer
 
 from cli import options, rendering
 from cli.exit_codes import ExitCode
+from cli.gathering import Wish
 from cli.number_formats import count
+from cli.wish_options import takes_wish
 
 if TYPE_CHECKING:
     from cli.gathering import Gathered
@@ -17,22 +19,9 @@ if TYPE_CHECKING:
     from scheduler.store.base import SubmissionReceipt
 
 
+@takes_wish(protocol="standard")
 def submit(
-    checkpoints: options.Checkpoints,
-    data: options.Data,
-    protocol: options.ProtocolName = "standard",
-    samples: options.Samples = None,
-    reconstructions: options.Reconstructions = None,
-    reference: options.Reference = None,
-    seed: options.Seed = None,
-    seeds: options.Seeds = None,
-    extractor: options.Extractor = None,
-    weights: options.Weights = None,
-    resize: options.Resize = False,
-    skip_unreadable: options.SkipUnreadable = False,
-    tag: options.Tags = None,
-    priority: options.Priority = 0,
-    shard_size: options.ShardSize = None,
+    wish: Wish,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until these evaluations are over.")] = False,
     timeout: Annotated[
         float | None,
@@ -57,30 +46,14 @@ def submit(
       vaeval submit 'runs/*/step-*/' --data photos/ --wait
       vaeval submit runs/beta4 --data photos/ --seeds 0,1,2 --tag beta=4
     """
-    from cli.gathering import Wish, gather
+    from cli.checkpoint_arguments import known_names
+    from cli.gathering import gather
     from scheduler.composition import open_application
     from scheduler.settings import Settings
     from scheduler.submission import register
 
     if timeout is not None and not wait:
         rendering.note("--timeout has no effect without --wait.")
-    wish = Wish(
-        checkpoints=checkpoints,
-        data=data,
-        protocol=protocol,
-        samples=samples,
-        reconstructions=reconstructions,
-        reference=reference,
-        seed=seed,
-        seeds=seeds,
-        extractor=extractor,
-        weights=weights,
-        resize=resize,
-        skip_unreadable=skip_unreadable,
-        tags=tag or (),
-        priority=priority,
-        shard_size=shard_size,
-    )
     settings = Settings.from_environment()
     with open_application(settings) as application:
         gathered = gather(wish, settings)
@@ -89,6 +62,8 @@ def submit(
         receipt = register(application, gathered.images, gathered.requests)
         if not (wait and as_json):
             _print_receipt(receipt, gathered, as_json=as_json)
+        for sentence in known_names(gathered.requests, receipt):
+            rendering.note(sentence)
         _announce(settings, receipt)
         _say_how_long(application, receipt, gathered)
         if wait:
@@ -169,7 +144,7 @@ def _print_receipt(receipt: SubmissionReceipt, gathered: Gathered, *, as_json: b
 
 def _wait(application: Application, receipt: SubmissionReceipt, timeout: float | None, *, as_json: bool) -> None:
     """Wait; then say how it ended."""
-    from cli.outcome import failures, print_failures, print_outcome
+    from cli.outcome import failures, in_order_of, print_failures, print_outcome
     from cli.progress import progress_display, wait_until_over
 
     ids = [entry.evaluation_id for entry in receipt.evaluations]
@@ -179,7 +154,7 @@ def _wait(application: Application, receipt: SubmissionReceipt, timeout: float |
     except KeyboardInterrupt:
         rendering.note("Stopped waiting; the work goes on. Next: vaeval status --watch")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
-    records = application.reads.evaluations(ids)
+    records = in_order_of(receipt, application.reads)
     print_outcome(application.reads, receipt, records, "submit", as_json=as_json)
     print_failures(records)
     if failures(records):

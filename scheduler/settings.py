@@ -25,7 +25,13 @@ VARIABLES: dict[str, str] = {
 }
 """Every variable with its meaning: what `vaeval config` prints and what docker-compose.yml is checked against."""
 
+DATABASE_FILE = "vaeval.db"
+"""The SQLite database of a home folder."""
+
 _SECRET_PARAMETER = re.compile(r"((?:^|(?<=&))(?:password|sslpassword|passfile|secret)=)([^&]*)", re.IGNORECASE)
+
+_HOME_FOLDERS = frozenset({"artifacts", "broker", "datasets", "logs", "weights"})
+"""What vaeval makes in a home folder."""
 
 MAX_ATTEMPTS = 3
 """Claims of one shard before it fails: a shard that kills its worker must not do so for ever."""
@@ -40,7 +46,7 @@ class Settings:
         database_url: SQLAlchemy URL with its driver, password included.
         broker_url: Celery broker URL, or None for the embedded server.
         artifacts: fsspec URL or path.
-        lease_seconds: Lease of a claim; renewed four times as often.
+        lease_seconds: Lease of a claim; renewed at least four times as often.
         sweep_seconds: Pause between two sweeps of recovery.
     """
 
@@ -68,7 +74,7 @@ class Settings:
             )
         return cls(
             home=home,
-            database_url=_database_url(values.get("VAEVAL_DATABASE_URL") or f"sqlite:///{home / 'vaeval.db'}"),
+            database_url=_database_url(values.get("VAEVAL_DATABASE_URL") or f"sqlite:///{home / DATABASE_FILE}"),
             broker_url=_broker_url(values.get("VAEVAL_BROKER_URL")),
             artifacts=values.get("VAEVAL_ARTIFACTS") or str(home / "artifacts"),
             lease_seconds=_seconds(values, "VAEVAL_LEASE_SECONDS", cls.lease_seconds),
@@ -79,6 +85,13 @@ class Settings:
     def is_sqlite(self) -> bool:
         """True if the database is a file."""
         return self.database_url.startswith("sqlite")
+
+    def is_own_folder(self, folder: Path) -> bool:
+        """True for a folder that is not to be searched for checkpoints: a home, this one or another, and what vaeval
+        itself makes in one."""
+        if folder in {self.home, Path(self.artifacts).absolute()} or is_home(folder):
+            return True
+        return folder.name in _HOME_FOLDERS and (folder.parent == self.home or is_home(folder.parent))
 
     def shown(self) -> dict[str, str]:
         """Variable → value for people: passwords are replaced by ***."""
@@ -102,6 +115,16 @@ class Settings:
         variables = self.shown() | {"VAEVAL_DATABASE_URL": self.database_url, "VAEVAL_ARTIFACTS": self.artifacts}
         del variables["VAEVAL_BROKER_URL"]
         return others | variables | ({"VAEVAL_BROKER_URL": self.broker_url} if self.broker_url else {})
+
+
+def is_home(folder: Path) -> bool:
+    """True if vaeval has worked in the folder as its home: a database is there, or artifacts of another database."""
+    artifacts = folder / "artifacts"
+    return (
+        (folder / DATABASE_FILE).is_file()
+        or (artifacts / "references").is_dir()
+        or (artifacts / "evaluations").is_dir()
+    )
 
 
 def without_password(url: str) -> str:

@@ -61,7 +61,7 @@ def without_duplicates(
     for description in descriptions:
         known = first.setdefault(description.digest, description)
         if known is not description:
-            notes.append(f"{description.path} has the same content as {known.path}: evaluated once, as {known.name}.")
+            notes.append(f"{description.path} has the same content as {known.path}: evaluated once.")
     return tuple(first.values()), tuple(notes)
 
 

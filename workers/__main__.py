@@ -7,6 +7,7 @@ import os
 from contextlib import ExitStack
 from dataclasses import replace
 
+from scheduler.id_runs import ids_of_text
 from scheduler.settings import Settings
 from workers.device_pinning import plan_slots
 from workers.devices import select_devices, usable_cores
@@ -21,6 +22,9 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--workers", type=int, help="number of slots (default: one per device)")
     parser.add_argument("--threads", type=int, help="CPU threads per slot (default: an equal share of the cores)")
+    parser.add_argument(
+        "--first", type=ids_of_text, default=[], help="ids of evaluations to look for before all others, such as 3-5,9"
+    )
     parser.add_argument(
         "--until-stdin-closes", action="store_true", help="stop when the program at the other end of stdin is gone"
     )
@@ -61,6 +65,7 @@ def supervise(arguments: argparse.Namespace) -> int:
             work=application.work,
             recovery=Recovery(application.recovery, queue, owner=worker_name(0), settings=settings),
             keep_broker=keep_broker,
+            own_evaluations=arguments.first,
         ).run()
 
 

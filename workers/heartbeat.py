@@ -22,6 +22,10 @@ _LOG = logging.getLogger(__name__)
 BEATS_PER_LEASE = 4
 """A claim survives three renewals that fail in a row."""
 
+LONGEST_SILENCE_SECONDS = 5.0
+"""A shard is renewed at least so often, for a renewal also tells how many images are done: a progress display that moves
+every 15 seconds, a quarter of the usual lease, cannot say how long the rest will take."""
+
 
 class ClaimLost(VaevalError):
     """The work was cancelled, or its lease ended and it may belong to somebody else by now."""

@@ -1,7 +1,8 @@
 """`python -m workers.inline`: one process, no broker, no Celery; ends when the given evaluations are over.
 
-The same claims, shards and finalisations as in a slot, but instead of waiting for a bell it asks the database again and
-again. For debugging, for Windows, for `vaeval run --inline`.
+The same claims, shards and finalisations as in a slot, but only those of the given evaluations and of the references that
+they wait for; and instead of waiting for a bell it asks the database again and again. For debugging, for Windows, for
+`vaeval run --inline`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from scheduler.id_runs import ids_of_text
 from scheduler.settings import Settings
 from workers.device_pinning import SlotPlan, pinned_environment, plan_slots
 from workers.devices import select_devices, usable_cores
@@ -39,7 +41,7 @@ class SilentBell:
 
 
 def work_until_over(application: Application, evaluation_ids: Sequence[int], plan: SlotPlan) -> int:
-    """Work on whatever can be claimed until these evaluations are finished, failed or cancelled.
+    """Work on these evaluations until they are finished, failed or cancelled.
 
     Returns:
         The exit code: 0, or 130 if SIGINT or SIGTERM came first; then the shard at hand was given back.
@@ -54,7 +56,7 @@ def work_until_over(application: Application, evaluation_ids: Sequence[int], pla
 
     settings = application.settings
     worker = f"inline-{os.getpid()}@{socket.gethostname()}"
-    runner = make_runner(application, worker)
+    runner = make_runner(application, worker, (evaluation_ids,))
     recovery = Recovery(application.recovery, SilentBell(), owner=worker, settings=settings)
     stop = threading.Event()
     is_interrupted = False
@@ -85,14 +87,9 @@ def work_until_over(application: Application, evaluation_ids: Sequence[int], pla
     return INTERRUPTED if is_interrupted else 0
 
 
-def evaluation_ids(text: str) -> list[int]:
-    """Numbers with commas between them. ValueError, for argparse, if it is anything else."""
-    return [int(number) for number in text.split(",")]
-
-
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m workers.inline", description=__doc__)
-    parser.add_argument("--evaluations", required=True, type=evaluation_ids, help="ids with commas between them")
+    parser.add_argument("--evaluations", required=True, type=ids_of_text, help="ids, such as 3-5,9")
     parser.add_argument("--devices", default="auto", help="auto, cpu, or a GPU by index or UUID; the first one is used")
     parser.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
     return parser.parse_args()

@@ -2,6 +2,8 @@
 
     finalise what is ready ─► claim a shard ─► measure ─► write its file ─► record it ─► finalise what is ready
 
+What is claimed: anything, or what a `vaeval run` asked for before, or instead of, anything else (`own_evaluations`).
+
 A claim is kept alive by a heartbeat and always ends in exactly one of: recorded as finished, recorded as failed, given
 back, or lost to somebody else, in which case nothing is recorded and what was written is removed. Errors that would come
 again on any machine fail the evaluation at once; others queue the shard for another attempt.
@@ -12,7 +14,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 
@@ -24,8 +26,9 @@ from scheduler.store.artifacts import ArtifactStore
 from scheduler.store.base import FinaliseClaim, ShardClaim, StoredFile, WorkStore
 from vaeval_core.errors import InvalidInput, ServiceUnreachable, VaevalError
 from vaeval_core.evaluate import ShardArrays, measure_reference_shard, measure_shard
-from workers.heartbeat import BEATS_PER_LEASE, ClaimLost, Heartbeat
+from workers.heartbeat import BEATS_PER_LEASE, LONGEST_SILENCE_SECONDS, ClaimLost, Heartbeat
 from workers.loaded_models import LoadedModels
+from workers.own_evaluations import ANY, Turns
 
 _LOG = logging.getLogger(__name__)
 
@@ -56,15 +59,24 @@ class ShardRunner:
         models: What is kept between shards.
         worker: Name under which claims are made and the slot reports.
         lease_seconds: Lease of a claim, as the store grants it.
+        turns: Whose work is looked for first, second, …
     """
 
     def __init__(
-        self, work: WorkStore, artifacts: ArtifactStore, models: LoadedModels, *, worker: str, lease_seconds: float
+        self,
+        work: WorkStore,
+        artifacts: ArtifactStore,
+        models: LoadedModels,
+        *,
+        worker: str,
+        lease_seconds: float,
+        turns: Turns = ANY,
     ) -> None:
         self._work = work
         self._artifacts = artifacts
         self._models = models
         self._worker = worker
+        self._turns = turns
         self._beat_seconds = lease_seconds / BEATS_PER_LEASE
         self._interrupted = threading.Event()
         self._is_tainted = False
@@ -86,14 +98,15 @@ class ShardRunner:
             ServiceUnreachable: The database does not answer. What was claimed is found by recovery.
         """
         with structlog.contextvars.bound_contextvars(worker=self._worker):
-            self._finalise_what_is_ready()
-            claim = None if self._interrupted.is_set() else self._work.claim_shard(self._worker)
-            if claim is None:
-                return RunOutcome.NOTHING_TO_DO
-            with _log_context(claim.owner, claim.owner_id, shard=claim.number, attempt=claim.attempt):
-                outcome = self._run_shard(claim)
-            self._finalise_what_is_ready()
-            return outcome
+            for evaluations in self._turns:
+                self._finalise_what_is_ready(evaluations)
+                claim = None if self._interrupted.is_set() else self._work.claim_shard(self._worker, evaluations)
+                if claim is not None:
+                    with _log_context(claim.owner, claim.owner_id, shard=claim.number, attempt=claim.attempt):
+                        outcome = self._run_shard(claim)
+                    self._finalise_what_is_ready(evaluations)
+                    return outcome
+            return RunOutcome.NOTHING_TO_DO
 
     def _run_shard(self, claim: ShardClaim) -> RunOutcome:
         try:
@@ -125,7 +138,8 @@ class ShardRunner:
             if self._interrupted.is_set():
                 raise Interrupted
 
-        with Heartbeat(lambda: self._work.renew_shard(claim, images_done), every=self._beat_seconds) as heartbeat:
+        every = min(self._beat_seconds, LONGEST_SILENCE_SECONDS)
+        with Heartbeat(lambda: self._work.renew_shard(claim, images_done), every=every) as heartbeat:
             _LOG.info("shard_started", extra={"images": len(claim.index_range)})
             arrays, seconds = self._measure(claim, on_progress)
             heartbeat.check()
@@ -167,9 +181,9 @@ class ShardRunner:
         _LOG.info("shard_released")
         return RunOutcome.RELEASED if is_recorded else RunOutcome.CLAIM_LOST
 
-    def _finalise_what_is_ready(self) -> None:
+    def _finalise_what_is_ready(self, evaluations: Sequence[int] | None) -> None:
         while not self._interrupted.is_set():
-            claim = self._work.claim_finalise(self._worker)
+            claim = self._work.claim_finalise(self._worker, evaluations)
             if claim is None:
                 return
             with _log_context(claim.owner, claim.owner_id):
@@ -183,12 +197,17 @@ class ShardRunner:
             return finalise(claim, work=self._work, artifacts=self._artifacts)
 
 
-def make_runner(application: Application, worker: str) -> ShardRunner:
+def make_runner(application: Application, worker: str, turns: Turns = ANY) -> ShardRunner:
     """A runner on the stores of an application."""
     settings = application.settings
     models = LoadedModels(application.artifacts, settings.home / "weights")
     return ShardRunner(
-        application.work, application.artifacts, models, worker=worker, lease_seconds=settings.lease_seconds
+        application.work,
+        application.artifacts,
+        models,
+        worker=worker,
+        lease_seconds=settings.lease_seconds,
+        turns=turns,
     )
 
 

@@ -24,6 +24,7 @@ from scheduler.settings import VARIABLES, Settings
 from scheduler.store.base import WorkStore
 from workers.device_pinning import SlotPlan
 from workers.heartbeat import BEATS_PER_LEASE
+from workers.own_evaluations import as_environment
 from workers.repeat import repeat
 from workers.reporting import report_alive, retire
 from workers.slot_process import SlotProcess
@@ -51,6 +52,7 @@ class Supervisor:
         work: The database, as a worker sees it.
         recovery: Runs in a thread.
         keep_broker: Starts the embedded broker again if need be; None where it is not ours.
+        own_evaluations: Ids of the evaluations that the slots look for first.
     """
 
     def __init__(
@@ -61,12 +63,13 @@ class Supervisor:
         work: WorkStore,
         recovery: Recovery,
         keep_broker: Callable[[], None] | None = None,
+        own_evaluations: Sequence[int] = (),
     ) -> None:
         self._work = work
         self._recovery = recovery
         self._keep_broker = keep_broker
         self._beat_seconds = settings.lease_seconds / BEATS_PER_LEASE
-        environment = child_environment(settings, os.environ)
+        environment = child_environment(settings, os.environ) | as_environment(own_evaluations)
         self._slots = [SlotProcess(plan, worker_name(plan.number), environment) for plan in plans]
         self._stop_requests = 0
         self._last_stop_request = -math.inf

@@ -8,6 +8,7 @@ imported with the first message, in the pool process.
 from __future__ import annotations
 
 import logging
+import os
 import signal
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -71,9 +72,11 @@ class PoolProcess:
 
     def _open_runner(self, worker: str) -> ShardRunner:
         from scheduler.composition import open_application
+        from workers.own_evaluations import turns_of
         from workers.shard_runner import make_runner
 
-        runner = make_runner(open_application(Settings.from_environment()), worker)
+        turns = turns_of(os.environ)
+        runner = make_runner(open_application(Settings.from_environment()), worker, turns)
         # Only now: billiard installs a handler of its own after every hook at the start of a process.
         signal.signal(signal.SIGTERM, self.stop)
         return runner

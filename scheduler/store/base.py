@@ -251,10 +251,11 @@ class SubmissionStore(Protocol):
 class WorkStore(Protocol):
     """Who works."""
 
-    def claim_shard(self, worker: str) -> ShardClaim | None:
+    def claim_shard(self, worker: str, evaluation_ids: Sequence[int] | None = None) -> ShardClaim | None:
         """Take the next shard: reference shards first, then by priority and age. None if nothing is claimable.
 
-        A shard whose last attempt failed on this worker is left to others for a while, if any of them are alive.
+        With `evaluation_ids` only a shard of these evaluations, or of a reference that they wait for. A shard whose last
+        attempt failed on this worker is left to others for a while, if any of them are alive.
         """
 
     def renew_shard(self, claim: ShardClaim, images_done: int) -> bool:
@@ -272,8 +273,11 @@ class WorkStore(Protocol):
     def release_shard(self, claim: ShardClaim) -> bool:
         """Give an unfinished shard back at once; the attempt does not count."""
 
-    def claim_finalise(self, worker: str) -> FinaliseClaim | None:
-        """Take any evaluation or reference whose shards are all finished, and whose reference is. None if there is none."""
+    def claim_finalise(self, worker: str, evaluation_ids: Sequence[int] | None = None) -> FinaliseClaim | None:
+        """Take an evaluation or reference whose shards are all finished, and whose reference is. None if there is none.
+
+        With `evaluation_ids` only one of these evaluations, or a reference that they wait for.
+        """
 
     def renew_finalise(self, claim: FinaliseClaim) -> bool:
         """Extend the lease. False: the claim is lost, stop."""
@@ -341,12 +345,25 @@ class ReadStore(Protocol):
         """
 
     def leaderboard(
-        self, *, fingerprint: str | None = None, evaluation_ids: Sequence[int] | None = None, limit: int | None = None
+        self,
+        *,
+        fingerprint: str | None = None,
+        fingerprints: Sequence[str] | None = None,
+        evaluation_ids: Sequence[int] | None = None,
+        limit: int | None = None,
     ) -> tuple[Mapping[str, Any], ...]:
-        """Rows of the view `leaderboard` as they are, protocols one after another (the latest first), best rank first.
+        """Rows of the view `leaderboard` as they are, protocols one after another, in each the best rank first.
 
-        `fingerprint` may be a prefix of at least 6 characters.
+        Protocols that differ in nothing but their seed stand together, the lowest seed first; of such groups, the one
+        where an evaluation finished last comes first. `fingerprint` may be a prefix of at least 6 characters;
+        `fingerprints` are whole.
         """
+
+    def warnings(self, evaluation_ids: Sequence[int]) -> Mapping[int, Mapping[str, tuple[str, ...]]]:
+        """What a reader of scores must know: evaluation → metric → sentences; nothing for scores without any."""
+
+    def unfinished(self, *, besides: Sequence[int] = ()) -> int:
+        """How many evaluations are not over yet, those named in `besides` left out."""
 
     def workers(self) -> tuple[WorkerRecord, ...]:
         """Slots that reported within the last day, the living first."""

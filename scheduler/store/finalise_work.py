@@ -18,7 +18,7 @@ from scheduler.store.base import FinaliseClaim, StoredFile
 from scheduler.store.clock import database_now, database_now_plus
 from scheduler.store.database import RunAgain
 from scheduler.store.journal import write_entries
-from scheduler.store.owners import EVALUATION, OWNERS, Owner, becomes
+from scheduler.store.owners import EVALUATION, OWNERS, Owner, becomes, part_of
 from scheduler.store.tables import checkpoints, evaluations, protocols, reference_sets, scores, shards
 from vaeval_core.evaluation_result import MetricValue, Score
 from vaeval_core.protocol import Protocol
@@ -45,13 +45,20 @@ def is_ready(owner: Owner, max_attempts: int) -> ColumnElement[bool]:
     return and_(*conditions)
 
 
-def claim(connection: Connection, worker: str, *, lease_seconds: float, max_attempts: int) -> FinaliseClaim | None:
+def claim(
+    connection: Connection,
+    worker: str,
+    *,
+    lease_seconds: float,
+    max_attempts: int,
+    evaluation_ids: Sequence[int] | None = None,
+) -> FinaliseClaim | None:
     """Take a finalisation: of references first, then by priority and age; see `WorkStore.claim_finalise`."""
     for owner in OWNERS.values():
         order = [evaluations.c.priority.desc()] if owner is EVALUATION else []
         best = (
             select(owner.table.c.id)
-            .where(is_ready(owner, max_attempts))
+            .where(is_ready(owner, max_attempts), *part_of(owner, owner.table.c.id, evaluation_ids))
             .order_by(*order, owner.table.c.id)
             .limit(1)
             # PostgreSQL: pass over what another worker is taking at this moment.

@@ -88,6 +88,23 @@ def among(column: ColumnElement[int], ids: Sequence[int]) -> ColumnElement[bool]
     return column.in_(bindparam(None, list(ids), expanding=True, literal_execute=True))
 
 
+def part_of(
+    owner: Owner, column: ColumnElement[int], evaluation_ids: Sequence[int] | None
+) -> tuple[ColumnElement[bool], ...]:
+    """WHERE clauses for owners that some evaluations consist of: themselves, or the references that they wait for.
+
+    Args:
+        owner: Kind of the rows.
+        column: Holds the owner's id.
+        evaluation_ids: Which evaluations; None for any, which is no clause.
+    """
+    if evaluation_ids is None:
+        return ()
+    if owner is EVALUATION:
+        return (among(column, evaluation_ids),)
+    return (column.in_(select(evaluations.c.reference_id).where(among(evaluations.c.id, evaluation_ids))),)
+
+
 def fail(connection: Connection, owner: Owner, ids: Sequence[int], event: EvaluationEvent, reason: str) -> None:
     """End owners that this can happen to: cancel their unfinished shards, and fail what waits for a reference.
 

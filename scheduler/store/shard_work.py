@@ -6,6 +6,7 @@ once the shard was taken away: that is the fence.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -28,7 +29,7 @@ from scheduler.store.base import CheckpointLocation, ShardClaim, StoredFile
 from scheduler.store.clock import database_now, database_now_plus
 from scheduler.store.database import RunAgain
 from scheduler.store.journal import write_entries
-from scheduler.store.owners import EVALUATION, OWNERS, Owner, becomes, fail, shard_becomes, shard_can
+from scheduler.store.owners import EVALUATION, OWNERS, Owner, becomes, fail, part_of, shard_becomes, shard_can
 from scheduler.store.tables import checkpoints, datasets, protocols, shards, workers
 from vaeval_core.protocol import Protocol
 from vaeval_core.types import IndexRange
@@ -73,20 +74,25 @@ def _is_for(worker: str, lease_seconds: float) -> ColumnElement[bool]:
     )
 
 
-def claim(connection: Connection, worker: str, lease_seconds: float) -> ShardClaim | None:
-    """Take the best shard: of references first, then by priority, age of the owner, and number."""
+def claim(
+    connection: Connection, worker: str, lease_seconds: float, evaluation_ids: Sequence[int] | None = None
+) -> ShardClaim | None:
+    """Take the best shard: of references first, then by priority, age of the owner, and number.
+
+    With `evaluation_ids` only shards of these evaluations and of the references that they wait for.
+    """
     for owner in OWNERS.values():
-        taken = connection.execute(_take_best(owner, worker, lease_seconds)).one_or_none()
+        taken = connection.execute(_take_best(owner, worker, lease_seconds, evaluation_ids)).one_or_none()
         if taken is not None:
             return _claim_of(connection, owner, taken, worker)
     return None
 
 
-def _take_best(owner: Owner, worker: str, lease_seconds: float) -> Executable:
+def _take_best(owner: Owner, worker: str, lease_seconds: float, evaluation_ids: Sequence[int] | None) -> Executable:
     best = (
         select(shards.c.id)
         .join(owner.table, owner.table.c.id == owner.of_shard)
-        .where(is_claimable(owner), _is_for(worker, lease_seconds))
+        .where(is_claimable(owner), _is_for(worker, lease_seconds), *part_of(owner, owner.of_shard, evaluation_ids))
         .order_by(shards.c.priority.desc(), owner.of_shard, shards.c.number)
         .limit(1)
         # PostgreSQL: pass over what another worker is taking at this moment. SQLite has one writer at a time.

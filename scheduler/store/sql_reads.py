@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, desc, func, nulls_last, select
+from sqlalchemy import Connection, Text, and_, case, cast, desc, func, nulls_last, select
 
 from scheduler.lifecycle import EvaluationState, ShardState
 from scheduler.store.base import EvaluationRecord, Progress, WorkerRecord
@@ -14,7 +14,7 @@ from scheduler.store.clock import database_now_plus
 from scheduler.store.database import Database
 from scheduler.store.evaluation_records import progress, record, scores_of, select_records
 from scheduler.store.owners import among
-from scheduler.store.tables import evaluations, protocols, reference_sets, shards, workers
+from scheduler.store.tables import evaluations, protocols, reference_sets, scores, shards, workers
 from scheduler.store.views import leaderboard
 from vaeval_core.errors import InvalidInput, NotFound
 
@@ -23,6 +23,9 @@ SHORTEST_PREFIX = 6
 
 SHARDS_OF_A_RATE = 100
 """How many finished shards the measured rate looks back."""
+
+_ALIKE_BUT_FOR_SEED = ("dataset", "protocol", "extractor", "num_samples", "num_reconstructions")
+"""Columns of the view `leaderboard` that are the same for protocols which differ in nothing but their seed."""
 
 _A_DAY = 86_400.0
 
@@ -76,19 +79,35 @@ class SqlReadStore:
         return found
 
     def leaderboard(
-        self, *, fingerprint: str | None = None, evaluation_ids: Sequence[int] | None = None, limit: int | None = None
+        self,
+        *,
+        fingerprint: str | None = None,
+        fingerprints: Sequence[str] | None = None,
+        evaluation_ids: Sequence[int] | None = None,
+        limit: int | None = None,
     ) -> tuple[Mapping[str, Any], ...]:
         """See `ReadStore.leaderboard`.
 
         Raises:
             InvalidInput: `fingerprint` is no beginning of one, or too short.
         """
-        latest = func.max(leaderboard.c.finished_at).over(partition_by=leaderboard.c.fingerprint)
+        alike_but_for_seed = [leaderboard.c[name] for name in _ALIKE_BUT_FOR_SEED]
+        latest = func.max(leaderboard.c.finished_at)
         statement = (
             select(leaderboard)
-            .order_by(desc(latest), leaderboard.c.fingerprint, nulls_last(leaderboard.c.rank), leaderboard.c.evaluation)
+            .order_by(
+                desc(latest.over(partition_by=alike_but_for_seed)),
+                *alike_but_for_seed,
+                leaderboard.c.seed,
+                desc(latest.over(partition_by=leaderboard.c.fingerprint)),
+                leaderboard.c.fingerprint,
+                nulls_last(leaderboard.c.rank),
+                leaderboard.c.evaluation,
+            )
             .limit(limit)
         )
+        if fingerprints is not None:
+            statement = statement.where(leaderboard.c.fingerprint.in_(fingerprints))
         if fingerprint is not None:
             statement = statement.where(leaderboard.c.fingerprint.startswith(_checked_prefix(fingerprint)))
         if evaluation_ids is not None:
@@ -96,6 +115,28 @@ class SqlReadStore:
         return self._database.read(
             lambda connection: tuple(dict(row) for row in connection.execute(statement).mappings())
         )
+
+    def warnings(self, evaluation_ids: Sequence[int]) -> Mapping[int, Mapping[str, tuple[str, ...]]]:
+        """See `ReadStore.warnings`."""
+        statement = (
+            select(scores.c.evaluation_id, scores.c.metric, scores.c.warnings)
+            .where(among(scores.c.evaluation_id, evaluation_ids), cast(scores.c.warnings, Text) != "[]")
+            .order_by(scores.c.evaluation_id, scores.c.metric)
+        )
+        found: dict[int, dict[str, tuple[str, ...]]] = {}
+        for row in self._database.read(lambda connection: connection.execute(statement).all()):
+            found.setdefault(row.evaluation_id, {})[row.metric] = tuple(row.warnings)
+        return found
+
+    def unfinished(self, *, besides: Sequence[int] = ()) -> int:
+        """See `ReadStore.unfinished`."""
+        open_states = [state for state in EvaluationState if not state.is_terminal]
+        statement = (
+            select(func.count())
+            .select_from(evaluations)
+            .where(evaluations.c.state.in_(open_states), ~among(evaluations.c.id, besides))
+        )
+        return self._database.read(lambda connection: connection.execute(statement).scalar_one())
 
     def workers(self) -> tuple[WorkerRecord, ...]:
         """See `ReadStore.workers`."""

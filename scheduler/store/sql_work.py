@@ -31,9 +31,11 @@ class SqlWorkStore:
         self._lease_seconds = lease_seconds
         self._max_attempts = max_attempts
 
-    def claim_shard(self, worker: str) -> ShardClaim | None:
+    def claim_shard(self, worker: str, evaluation_ids: Sequence[int] | None = None) -> ShardClaim | None:
         """See `WorkStore.claim_shard`."""
-        return self._database.write(lambda connection: shard_work.claim(connection, worker, self._lease_seconds))
+        return self._database.write(
+            lambda connection: shard_work.claim(connection, worker, self._lease_seconds, evaluation_ids)
+        )
 
     def renew_shard(self, claim: ShardClaim, images_done: int) -> bool:
         """See `WorkStore.renew_shard`."""
@@ -57,11 +59,15 @@ class SqlWorkStore:
         """See `WorkStore.release_shard`."""
         return self._database.write(lambda connection: shard_work.release(connection, claim))
 
-    def claim_finalise(self, worker: str) -> FinaliseClaim | None:
+    def claim_finalise(self, worker: str, evaluation_ids: Sequence[int] | None = None) -> FinaliseClaim | None:
         """See `WorkStore.claim_finalise`."""
         return self._database.write(
             lambda connection: finalise_work.claim(
-                connection, worker, lease_seconds=self._lease_seconds, max_attempts=self._max_attempts
+                connection,
+                worker,
+                lease_seconds=self._lease_seconds,
+                max_attempts=self._max_attempts,
+                evaluation_ids=evaluation_ids,
             )
         )
 

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from scheduler.lifecycle import EvaluationState
 from scheduler.store.base import FinaliseClaim, StoredFile
-from tests.factories import evaluation_request, protocol, score, scores, stored_file
+from tests.factories import digest, evaluation_request, protocol, score, scores, stored_file
 from tests.laws.stores import Stores, file_of
 from vaeval_core.evaluation_result import MetricValue, Score
 from vaeval_core.shard_plan import plan_shards
@@ -83,6 +83,21 @@ class TestClaiming:
         stores.make_reference()
         stores.compute_shards()
         assert [stores.claim_finalise().owner_id, stores.claim_finalise().owner_id] == [2, 1]
+
+    def test_a_claim_for_some_evaluations_takes_theirs_and_their_reference(self, stores: Stores) -> None:
+        other = protocol(dataset_digest=digest("photos"))
+        stores.submit(evaluation_request("older", priority=9), evaluation_request("elsewhere", protocol=other))
+        own = stores.submit_one("own")
+        stores.compute_shards()
+        reference = stores.work.claim_finalise("worker-1", [own])
+        assert reference is not None
+        assert (reference.owner, reference.protocol.dataset_digest) == ("reference", digest("digits"))
+        assert stores.work.claim_finalise("worker-1", [own]) is None, "the other reference is not its own"
+        assert stores.work.finish_reference(reference, stored_file("merged"))
+        claim = stores.work.claim_finalise("worker-1", [own])
+        assert claim is not None
+        assert (claim.owner, claim.owner_id) == ("evaluation", own)
+        assert stores.work.claim_finalise("worker-1", [own]) is None
 
     def test_a_cancelled_evaluation_is_not_finalised(self, stores: Stores) -> None:
         evaluation_id = stores.submit_one()

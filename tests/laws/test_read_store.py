@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import select, update
 
 from scheduler.lifecycle import EvaluationState, ShardState
+from scheduler.store.tables import evaluations
 from tests.factories import (
     checkpoint_entry,
     dataset_entry,
@@ -158,7 +160,43 @@ class TestLeaderboard:
         self.finish(stores, {"a": 5.0, "b": 6.0}, protocol=protocol(seed=0))
         self.finish(stores, {"a": 1.0, "b": 0.5}, protocol=protocol(seed=1))
         rows = [(row["seed"], row["rank"], row["checkpoint"]) for row in stores.reads.leaderboard()]
-        assert rows == [(1, 1, "b"), (1, 2, "a"), (0, 1, "a"), (0, 2, "b")], "the latest protocol first"
+        assert rows == [(0, 1, "a"), (0, 2, "b"), (1, 1, "b"), (1, 2, "a")]
+
+    def test_seeds_are_in_order_whichever_finished_last(self, stores: Stores) -> None:
+        for seed in (10, 2, 0, 1):
+            self.finish(stores, {"a": 5.0}, protocol=protocol(seed=seed))
+        assert [row["seed"] for row in stores.reads.leaderboard()] == [0, 1, 2, 10]
+
+    def test_of_protocols_that_differ_in_more_than_the_seed_the_latest_comes_first(self, stores: Stores) -> None:
+        small, large = protocol(num_samples=32), protocol(num_samples=64)
+        for chosen in (large, small, protocol(num_samples=64, seed=1), protocol(num_samples=32, seed=1)):
+            self.finish(stores, {"a": 5.0}, protocol=chosen)
+            self.set_clock_back(stores)
+        rows = [(row["num_samples"], row["seed"]) for row in stores.reads.leaderboard()]
+        assert rows == [(32, 0), (32, 1), (64, 0), (64, 1)]
+        self.finish(stores, {"b": 1.0}, protocol=large)
+        rows = [(row["num_samples"], row["seed"], row["checkpoint"]) for row in stores.reads.leaderboard()]
+        assert rows == [(64, 0, "b"), (64, 0, "a"), (64, 1, "a"), (32, 0, "a"), (32, 1, "a")]
+
+    def set_clock_back(self, stores: Stores) -> None:
+        """As if all that is finished had been finished a minute before."""
+        stores.database.write(
+            lambda connection: [
+                connection.execute(
+                    update(evaluations)
+                    .where(evaluations.c.id == row.id)
+                    .values(finished_at=row.finished_at - timedelta(minutes=1))
+                )
+                for row in connection.execute(select(evaluations)).all()
+            ]
+        )
+
+    def test_whole_fingerprints_choose_several_protocols(self, stores: Stores) -> None:
+        for seed in (0, 1, 2):
+            self.finish(stores, {"a": 5.0}, protocol=protocol(seed=seed))
+        wanted = [protocol(seed=seed).fingerprint for seed in (2, 0)]
+        assert [row["seed"] for row in stores.reads.leaderboard(fingerprints=wanted)] == [0, 2]
+        assert stores.reads.leaderboard(fingerprints=[]) == ()
 
     def test_the_rank_is_that_of_the_whole_board_whatever_part_is_shown(self, stores: Stores) -> None:
         self.finish(stores, {"a": 3.0, "b": 2.0, "c": 1.0})
@@ -227,6 +265,31 @@ class TestLeaderboard:
             "tags": {"beta": "4"},
             "fingerprint": chosen.fingerprint,
         }
+
+
+class TestWarnings:
+    def test_only_scores_that_have_warnings_are_named(self, stores: Stores) -> None:
+        stores.submit("a", "b", "c")
+        stores.make_reference()
+        stores.compute_shards()
+        for few in ((), ("Too few.", "Far too few."), ("Too few.",)):
+            given = [score("fid", 1.0, warnings=few), score("mse", 2.0), score("kl", 3.0, warnings=few[:1])]
+            stores.work.finish_evaluation(stores.claim_finalise(), given, None)
+        both = {"fid": ("Too few.", "Far too few."), "kl": ("Too few.",)}
+        assert stores.reads.warnings([1, 2]) == {2: both}
+        assert stores.reads.warnings(range(1, 70_000)) == {2: both, 3: {"fid": ("Too few.",), "kl": ("Too few.",)}}
+        assert stores.reads.warnings([]) == {}
+
+
+class TestUnfinished:
+    def test_what_is_over_or_left_out_does_not_count(self, stores: Stores) -> None:
+        assert stores.reads.unfinished() == 0
+        stores.submit("a", "b", "c", "d")
+        stores.cancel(4)
+        assert stores.reads.unfinished() == 3
+        assert stores.reads.unfinished(besides=[1, 4]) == 2
+        stores.finish_everything()
+        assert stores.reads.unfinished() == 0
 
 
 class TestLongScores:

@@ -77,6 +77,27 @@ class TestClaiming:
         assert record.started_at is not None
         assert record.started_at >= record.submitted_at
 
+    def test_a_claim_for_some_evaluations_takes_theirs_though_others_are_older_and_more_urgent(
+        self, stores: Stores
+    ) -> None:
+        other = protocol(dataset_digest=digest("photos"))
+        stores.submit(evaluation_request("older", priority=9), evaluation_request("elsewhere", protocol=other))
+        own = stores.submit_one("own")
+        claims = []
+        while claim := stores.work.claim_shard("worker-1", [own]):
+            claims.append((claim.owner, claim.owner_id, claim.number))
+        # The reference of the digits is that of «own» too; the one of the photos is not.
+        assert claims == [("reference", 1, 0), ("reference", 1, 1), ("evaluation", own, 0), ("evaluation", own, 1)]
+        assert stores.claim().protocol == other, "the others are still there for everybody else"
+
+    def test_a_claim_for_no_evaluation_takes_nothing(self, stores: Stores) -> None:
+        stores.submit_one()
+        assert stores.work.claim_shard("worker-1", []) is None
+
+    def test_a_claim_may_be_for_very_many_evaluations(self, stores: Stores) -> None:
+        stores.submit_one()
+        assert stores.work.claim_shard("worker-1", range(1, 70_000)) is not None
+
     def test_many_workers_at_once_get_each_shard_once(self, stores: Stores) -> None:
         plan = plan_shards(1600, 32)
         stores.submit(evaluation_request(protocol=protocol(num_samples=1600), shards=plan))

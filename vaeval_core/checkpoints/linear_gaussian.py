@@ -14,6 +14,7 @@ and M is diagonal. Columns that are orthogonal already stay as they are. This ha
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from contextlib import suppress
@@ -29,6 +30,7 @@ from vaeval_core.types import Float32, Float64, ImageShape, Uint8
 
 LINEAR_GAUSSIAN_FILE = "linear_gaussian.safetensors"
 _TENSORS = ("weights", "offset", "noise_variance")
+_LONGEST_HEADER = 65_536  # bytes; four tensors need some hundreds
 _ORTHOGONAL_WITHIN = 1e-6  # of the squared column lengths; float32 rounding stays below
 
 
@@ -140,6 +142,23 @@ def linear_gaussian_vae(
         noise_variance=float(noise_variance),
         image_shape=(height, width, channels),
     )
+
+
+def has_linear_gaussian_header(path: Path) -> bool:
+    """True if the file names the tensors of a linear Gaussian model where the format says so; reads nothing else.
+
+    False also for what cannot be read: other tensors are stored in such files too, so who searches asks, and who was
+    given the file's name does not.
+    """
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if length > _LONGEST_HEADER:
+                return False
+            header = json.loads(file.read(length))
+    except (OSError, ValueError):
+        return False
+    return isinstance(header, dict) and header.keys() >= set(_TENSORS)
 
 
 def load_linear_gaussian(path: Path) -> LinearGaussianVae:

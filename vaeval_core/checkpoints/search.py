@@ -1,9 +1,10 @@
 """Finds checkpoints in what was typed: files, folders, patterns.
 
 - A file is a checkpoint; one file of a pair, or the file inside a linear Gaussian folder, means its folder.
-- A folder that is a checkpoint counts as one. Any other folder is searched with all folders below it, hidden ones left
-  out; every folder or file found there that looks like a checkpoint counts, even a half pair, so that `describe` can say
-  what is missing.
+- A folder that is a checkpoint counts as one. Any other folder is searched with all folders below it, hidden ones and
+  those to pass over left out; every folder or file found there that looks like a checkpoint counts, even a half pair, so
+  that `describe` can say what is missing.
+- Tensors of all kinds are stored as .safetensors, so a search takes only those with the header of a checkpoint.
 - A pattern that no shell expanded is expanded here. What it matches may hold nothing, as long as something does.
 """
 
@@ -11,42 +12,56 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from vaeval_core.checkpoints.keras_parts import DECODER_FILE, ENCODER_FILE
-from vaeval_core.checkpoints.linear_gaussian import LINEAR_GAUSSIAN_FILE
+from vaeval_core.checkpoints.linear_gaussian import LINEAR_GAUSSIAN_FILE, has_linear_gaussian_header
 from vaeval_core.checkpoints.naming import natural_order
-from vaeval_core.errors import NotFound
+from vaeval_core.errors import InvalidInput, NotFound
 
 _EXPECTED = f"a .keras file, a folder with {ENCODER_FILE} and {DECODER_FILE}, or a folder of such checkpoints"
-_SUFFIXES = frozenset([".keras", ".safetensors"])
 
 
-def find_checkpoints(arguments: Sequence[str]) -> tuple[Path, ...]:
+def _enter_all(_folder: Path) -> bool:
+    return False
+
+
+def find_checkpoints(arguments: Sequence[str], *, pass_over: Callable[[Path], bool] = _enter_all) -> tuple[Path, ...]:
     """The checkpoints that some arguments name.
 
     Args:
         arguments: Files, folders or glob patterns (`runs/*/step-*/`, `**` for any depth).
+        pass_over: True for folders that a search is not to enter; a folder that an argument names is entered all the same.
 
     Returns:
         Absolute paths, each once, sorted so that step-3 comes before step-10.
 
     Raises:
+        InvalidInput: An argument is empty.
         NotFound: A path does not exist, or an argument leads to no checkpoint.
     """
     found: set[Path] = set()
     for argument in arguments:
+        if not argument.strip():
+            raise InvalidInput(
+                "A CHECKPOINT argument is empty.",
+                received=repr(argument),
+                expected=f"{_EXPECTED}; `.` is the current folder",
+                next_step="if it came from a shell variable, see whether that is set",
+            )
         path = absolute(argument)
+        search = _Search(pass_over)
         if path.exists():
-            checkpoints = set(_at(path))
+            checkpoints = set(search.at(path))
         elif glob.has_magic(argument):
-            matches = glob.iglob(str(Path(argument).expanduser()), recursive=True)  # noqa: PTH207 - any root, and **
-            checkpoints = {checkpoint for match in matches for checkpoint in _in_match(absolute(match))}
+            checkpoints = set(search.matching(str(Path(argument).expanduser())))
         else:
             raise NotFound("There is no such checkpoint.", received=argument, expected=_EXPECTED)
         if not checkpoints:
-            raise NotFound("No checkpoint was found.", received=argument, expected=_EXPECTED)
+            raise NotFound(
+                "No checkpoint was found.", received=argument + search.passed_over_in_words(), expected=_EXPECTED
+            )
         found |= checkpoints
     return tuple(sorted(found, key=natural_order))
 
@@ -68,39 +83,86 @@ def canonical(path: Path) -> Path:
     return path.parent if in_pair or in_linear else path
 
 
-def _at(path: Path) -> Iterator[Path]:
-    if not path.is_dir():
-        yield canonical(path)
-    elif is_checkpoint_folder(path):
-        yield path
-    else:
-        yield from _below(path)
+class _Search:
+    """Looks for what one argument leads to, and remembers what it passed over."""
 
+    def __init__(self, pass_over: Callable[[Path], bool]) -> None:
+        self._pass_over = pass_over
+        self._folders: dict[Path, None] = {}
+        self._files: dict[Path, None] = {}
 
-def _in_match(match: Path) -> Iterator[Path]:
-    """As `_at`, but a file that is no checkpoint was matched, not named."""
-    if match.is_dir() or match.suffix in _SUFFIXES:
-        yield from _at(match)
+    def passed_over_in_words(self) -> str:
+        """Why there is nothing, for an error."""
+        parts = [
+            f"{what}: {len(paths)}, such as {next(iter(paths))}"
+            for paths, what in (
+                (self._files, ".safetensors of another kind"),
+                (self._folders, "folders of vaeval itself"),
+            )
+            if paths
+        ]
+        return f" (passed over {'; '.join(parts)})" if parts else ""
 
-
-def _below(root: Path) -> Iterator[Path]:
-    def refuse(error: OSError) -> None:
-        raise NotFound(
-            "A folder cannot be searched for checkpoints.",
-            received=f"{error.filename} ({error.strerror})",
-            expected="a readable folder",
-        ) from error
-
-    for folder, subfolders, files in os.walk(root, onerror=refuse):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        if is_checkpoint_folder(Path(folder)):
-            yield Path(folder)
+    def at(self, path: Path) -> Iterator[Path]:
+        """What a path that was named, file or folder, leads to."""
+        if not path.is_dir():
+            yield canonical(path)
+        elif is_checkpoint_folder(path):
+            yield path
         else:
-            yield from (Path(folder, name) for name in files if _looks_like_one(Path(folder, name)))
+            yield from self._below(path)
+
+    def matching(self, pattern: str) -> Iterator[Path]:
+        """What a pattern leads to: as if its matches had been met in a search of the folder where the pattern begins."""
+        depth = len(absolute(_fixed_part(pattern)).parts)
+        for found in glob.iglob(pattern, recursive=True):  # noqa: PTH207 - any root, and **
+            match = absolute(found)
+            met = [match, *match.parents][: len(match.parts) - depth]
+            if any(self._is_passed_over(folder) for folder in reversed(met) if folder.is_dir()):
+                continue
+            if match.is_dir():
+                yield from self.at(match)
+            elif self._is_one(match):
+                yield canonical(match)
+
+    def _below(self, root: Path) -> Iterator[Path]:
+        def refuse(error: OSError) -> None:
+            raise NotFound(
+                "A folder cannot be searched for checkpoints.",
+                received=f"{error.filename} ({error.strerror})",
+                expected="a readable folder",
+            ) from error
+
+        for folder, subfolders, files in os.walk(root, onerror=refuse):
+            here = Path(folder)
+            subfolders[:] = [
+                name for name in subfolders if not name.startswith(".") and not self._is_passed_over(here / name)
+            ]
+            if is_checkpoint_folder(here):
+                yield here
+            else:
+                yield from (here / name for name in files if not name.startswith(".") and self._is_one(here / name))
+
+    def _is_passed_over(self, folder: Path) -> bool:
+        if self._pass_over(folder):
+            self._folders[folder] = None
+            return True
+        return False
+
+    def _is_one(self, file: Path) -> bool:
+        if file.suffix != ".safetensors":
+            return file.suffix == ".keras"
+        if file.name == LINEAR_GAUSSIAN_FILE or has_linear_gaussian_header(file):
+            return True
+        self._files[file] = None
+        return False
 
 
-def _looks_like_one(file: Path) -> bool:
-    return file.suffix in _SUFFIXES and not file.name.startswith(".")
+def _fixed_part(pattern: str) -> str:
+    """The folder in which all matches of a pattern are."""
+    parts = Path(pattern).parts
+    wild = next(place for place, part in enumerate(parts) if glob.has_magic(part))
+    return str(Path(*parts[:wild]))
 
 
 def absolute(argument: str | Path) -> Path:

@@ -2,25 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Engine, event
+
 from cli.boards import score_warnings
-from tests.factories import score
+from tests.unit.cli.conftest import SMALL, Outcome
 
 FEW = "500 images span at most 499 of 2048 feature dimensions."
 OUTSIDE = "94.4% of the values that the decoder gives for samples lie outside [0, 1]."
 
 
 def test_a_warning_of_many_rows_and_metrics_is_one_line() -> None:
-    scores = {number: [score(name, 1.0, warnings=(FEW,)) for name in ("fid", "rfid")] for number in (1, 2, 3)}
-    assert score_warnings(scores) == [f"fid, rfid (ids 1–3): {FEW}"]
+    warnings = {number: {"fid": [FEW], "rfid": [FEW]} for number in (1, 2, 3)}
+    assert score_warnings(warnings) == [f"fid, rfid (ids 1–3): {FEW}"]
 
 
 def test_what_few_rows_carry_comes_last_with_their_ids() -> None:
-    scores = {
-        4: [score("fid", 1.0, warnings=(OUTSIDE, FEW))],
-        9: [score("fid", 1.0, warnings=(FEW,)), score("mse", 1.0)],
-    }
-    assert score_warnings(scores) == [f"fid (ids 4, 9): {FEW}", f"fid (id 4): {OUTSIDE}"]
+    warnings = {4: {"fid": [OUTSIDE, FEW]}, 9: {"fid": [FEW], "mse": []}}
+    assert score_warnings(warnings) == [f"fid (ids 4, 9): {FEW}", f"fid (id 4): {OUTSIDE}"]
 
 
 def test_scores_without_warnings_give_no_line() -> None:
-    assert score_warnings({1: [score("fid", 1.0)], 2: []}) == []
+    assert score_warnings({1: {"fid": []}, 2: {}}) == []
+
+
+@contextmanager
+def counted_queries() -> Iterator[list[str]]:
+    """The statements that are sent to any database meanwhile."""
+    sent: list[str] = []
+
+    def note(connection: object, cursor: object, statement: str, *_: object) -> None:
+        sent.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield sent
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+
+def test_more_rows_and_more_tables_take_no_more_queries(
+    vaeval: Callable[..., Outcome], checkpoints: Path, finished: Outcome, work_off: Callable[[], None]
+) -> None:
+    words = ("submit", checkpoints, "--data", "digits:test", *SMALL)
+
+    def queries(*seeds: str) -> list[int]:
+        counts = []
+        for command in (("leaderboard",), (*words, *seeds, "--wait"), (*words, *seeds, "--wait", "--json")):
+            with counted_queries() as sent:
+                assert vaeval(*command).exit_code == 0
+            counts.append(len(sent))
+        return counts
+
+    before = queries()
+    vaeval(*words, "--seeds", "0,1,2")
+    work_off()
+    assert vaeval("leaderboard").out.count("RANK") == 3
+    assert queries("--seeds", "0,1,2") == before
+    assert min(before) > 0

@@ -1,10 +1,10 @@
-"""What a crew may be, and how many it is."""
+"""What a crew may be, how many it is, and what it does with the work of others."""
 
 from __future__ import annotations
 
 import pytest
 
-from cli.local_run import Crew
+from cli.local_run import Crew, about_others
 from vaeval_core.errors import InvalidInput
 
 
@@ -27,3 +27,10 @@ def test_inline_is_one_worker() -> None:
 )
 def test_the_number_of_workers_is_known_but_where_the_machine_decides(crew: Crew, slots: int | None) -> None:
     assert crew.slots == slots
+
+
+def test_what_becomes_of_other_evaluations_is_said() -> None:
+    assert about_others(1, is_inline=False) == "Besides, 1 evaluation is unfinished; those of this run go first."
+    assert about_others(1_200, is_inline=True) == (
+        "Besides, 1,200 evaluations are unfinished; --inline leaves them alone. Next for the rest: vaeval worker"
+    )

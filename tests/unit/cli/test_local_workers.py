@@ -51,9 +51,14 @@ def test_what_is_asked_for_is_handed_on() -> None:
         *("--workers", "2", "--threads", "1"),
     ]
     assert inline_command([3, 4], devices="cpu", threads=2)[1:] == [
-        *("-P", "-m", "workers.inline", "--evaluations", "3,4"),
+        *("-P", "-m", "workers.inline", "--evaluations", "3-4"),
         *("--devices", "cpu", "--threads", "2"),
     ]
+
+
+def test_the_evaluations_that_come_first_are_handed_on() -> None:
+    command = worker_command(devices="cpu", workers=None, threads=None, first=[3, 4, 5, 9])
+    assert command[-2:] == ["--first", "3-5,9"]
 
 
 def test_a_program_that_runs_has_not_ended_and_is_stopped_at_the_end(tmp_path: Path) -> None:
@@ -118,6 +123,29 @@ def test_an_empty_log_is_called_empty(tmp_path: Path) -> None:
     log = tmp_path / "workers.log"
     log.touch()
     assert log_tail(log) == f"an empty log, {log}"
+
+
+TERMINATED_TWICE = """
+import signal, time
+asked = 0
+def stop(*_):
+    global asked
+    asked += 1
+    if asked == 2:
+        raise SystemExit(0)
+signal.signal(signal.SIGTERM, stop)
+print('ready', flush=True)
+while True:
+    time.sleep(0.01)
+"""
+
+
+def test_nobody_waits_for_shards_at_hand_once_the_work_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.local_workers.SECOND_WISH_SECONDS", 0.05)
+    with local_workers(python(TERMINATED_TWICE), settings(tmp_path)) as workers:
+        while "ready" not in workers.log.read_text():
+            assert workers.ended() is None
+    assert workers.process.returncode == 0, "stopped by a second SIGTERM, and not killed"
 
 
 def test_a_program_that_ignores_sigterm_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,10 +9,13 @@ from collections.abc import Sequence
 import pytest
 
 from cli import progress as progress_module
-from cli.progress import Speedometer, beside_bar, described, progress_display, wait_until_over
+from cli.pace import Pace
+from cli.progress import beside_bar, described, progress_display, wait_until_over
 from scheduler.lifecycle import EvaluationState, ShardState
 from scheduler.store.base import Progress
 from vaeval_core.errors import VaevalError, WaitTimedOut
+
+TEN_PER_SECOND = Pace(images_per_second=10.0)
 
 
 def reading(done: int = 0, total: int = 1000, **states: int) -> Progress:
@@ -42,43 +45,25 @@ def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress_module, "POLL_SECONDS", 0)
 
 
-def test_a_rate_is_images_over_seconds() -> None:
-    speed = Speedometer()
-    assert speed.read(10.0, 0) is None
-    assert speed.read(12.0, 30) == 15.0
-    assert speed.read(14.0, 40) == 10.0
-
-
-def test_a_rate_forgets_what_is_long_ago() -> None:
-    speed = Speedometer(window_seconds=10)
-    for seconds, images in ((0, 0), (10, 1000), (20, 1010), (30, 1020)):
-        speed.read(seconds, images)
-    assert speed.read(40, 1030) == 1.0
-
-
-def test_a_shard_that_is_given_back_makes_no_negative_rate() -> None:
-    speed = Speedometer()
-    speed.read(0, 100)
-    assert speed.read(1, 50) is None
-    assert speed.read(2, 60) == 10.0
-
-
 def test_what_is_left_follows_from_the_rate() -> None:
-    line = described(reading(400, 1000, running=2, finished=1), 10.0)
+    line = described(reading(400, 1000, running=2, finished=1), TEN_PER_SECOND)
     assert line == "1 of 3 evaluations · 400 of 1,000 images · 10.0 images/s · 1 min left"
 
 
 def test_at_the_end_there_is_nothing_left_to_tell() -> None:
-    assert described(reading(1000, 1000, finished=2, failed=1), 10.0) == "3 of 3 evaluations · 1,000 of 1,000 images"
+    assert (
+        described(reading(1000, 1000, finished=2, failed=1), TEN_PER_SECOND)
+        == "3 of 3 evaluations · 1,000 of 1,000 images"
+    )
 
 
 def test_beside_a_bar_what_is_left_comes_first() -> None:
-    line = beside_bar(reading(400, 1000, running=2, finished=1), 10.0)
+    line = beside_bar(reading(400, 1000, running=2, finished=1), TEN_PER_SECOND)
     assert line == "1 min left · 10.0 images/s · 1/3 evaluations · 400/1,000 images"
 
 
 def test_with_all_images_done_the_scores_are_still_to_come() -> None:
-    assert "finishing" in described(reading(1000, 1000, finalising=1), 10.0)
+    assert "finishing" in described(reading(1000, 1000, finalising=1), TEN_PER_SECOND)
 
 
 def test_on_a_terminal_progress_is_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,6 +89,19 @@ def test_a_line_that_says_nothing_new_waits(
     assert len(capsys.readouterr().err.splitlines()) == 2
 
 
+def test_how_long_nothing_has_moved_is_no_news(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress_module, "PLAIN_LINE_SECONDS", 0)
+    clock = iter([0.0, 29.0, 30.0, 35.0, 89.0, 90.0, 91.0])
+    monkeypatch.setattr(progress_module.time, "monotonic", lambda: next(clock))
+    with progress_display() as show:
+        for _ in range(7):
+            show(reading(7))
+    lines = [line.rpartition(" · ")[2] for line in capsys.readouterr().err.splitlines()]
+    assert lines == ["estimating", "no progress for 30 s", "no progress for 1 min 30 s"]
+
+
 def test_without_a_terminal_progress_is_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     with progress_display("evaluating") as show:
         show(reading(0))
@@ -112,7 +110,7 @@ def test_without_a_terminal_progress_is_plain_lines(capsys: pytest.CaptureFixtur
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.splitlines() == [
-        "evaluating: 0 of 1 evaluation · 0 of 1,000 images",
+        "evaluating: 0 of 1 evaluation · 0 of 1,000 images · estimating",
         "evaluating: 1 of 1 evaluation · 1,000 of 1,000 images",
     ]
 

@@ -95,6 +95,32 @@ def test_different_seeds_never_share_a_table(
     assert vaeval("leaderboard").out.count("RANK") == 2
 
 
+def test_tables_are_in_the_order_of_their_seeds(
+    vaeval: Vaeval, checkpoints: Path, no_broker: None, work_off: Callable[[], None]
+) -> None:
+    words = ("submit", checkpoints, "--data", "digits:test", *SMALL, "--seeds", "10,2")
+    vaeval(*words)
+    work_off()
+    for outcome in (vaeval("leaderboard"), vaeval(*words, "--wait")):
+        tables = [line for line in outcome.out.splitlines() if "seed" in line]
+        assert [line.partition("seed ")[2].split()[0] for line in tables] == ["2", "10"]
+
+
+def test_waiting_reports_in_the_order_of_what_was_asked_for(
+    vaeval: Vaeval, checkpoints: Path, finished: Outcome
+) -> None:
+    document = vaeval("submit", checkpoints, "--data", "digits:test", *SMALL, "--wait", "--json").document
+    assert [entry["id"] for entry in document["evaluations"]] == [1, 2]
+
+
+def test_what_holds_for_all_tables_is_said_once(
+    vaeval: Vaeval, checkpoints: Path, finished: Outcome, work_off: Callable[[], None]
+) -> None:
+    vaeval("submit", checkpoints, "--data", "digits:test", *SMALL, "--seed", "1")
+    work_off()
+    assert vaeval("leaderboard").err.count("not comparable to published FID") == 1
+
+
 def test_only_the_best_of_each_board_are_shown_with_top(vaeval: Vaeval, finished: Outcome) -> None:
     rows = vaeval("leaderboard", "--top", "1", "--json").document["rows"]
     assert [row["rank"] for row in rows] == [1]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from safetensors.numpy import save_file
 
 from tests.unit.cli.conftest import SMALL, Outcome
 from tests.unit.vaeval_core.checkpoints.keras_files import a_decoder, an_encoder, archive
+from vaeval_core.checkpoints.linear_gaussian import linear_gaussian_vae
 
 Vaeval = Callable[..., Outcome]
 
@@ -88,8 +91,35 @@ class TestWithBrokerDown:
         source = checkpoints / "step-2" / "linear_gaussian.safetensors"
         (twin / source.name).write_bytes(source.read_bytes())
         outcome = vaeval("submit", checkpoints / "step-2", twin, "--data", "digits:test", *SMALL)
-        assert "has the same content as" in outcome.err
+        assert f"{twin} has the same content as {checkpoints / 'step-2'}: evaluated once." in outcome.err
         assert len(evaluations(vaeval)) == 1
+
+    def test_a_known_checkpoint_under_another_path_is_told_with_the_name_of_the_leaderboard(
+        self, vaeval: Vaeval, checkpoints: Path, finished: Outcome, tmp_path: Path
+    ) -> None:
+        moved = tmp_path / "archive" / "step-999"
+        shutil.copytree(checkpoints / "step-2", moved)
+        words = ("--data", "digits:test", *SMALL, "--seeds", "0,1", "--tag", "moved=yes")
+        outcome = vaeval("submit", moved, checkpoints / "step-10", *words)
+        row = next(row for row in vaeval("leaderboard", "--json").document["rows"] if row["step"] == 2)
+        note = f"{moved} has the same content as a checkpoint submitted before: known as {row['checkpoint']}."
+        assert row["checkpoint"].endswith("/step-2")
+        assert row["tags"] == {"kind": "linear", "moved": "yes"}
+        assert [line for line in outcome.err.splitlines() if "same content" in line] == [note], "once for both seeds"
+
+    def test_of_many_that_have_moved_ten_are_told(
+        self, vaeval: Vaeval, checkpoints: Path, no_broker: None, tmp_path: Path
+    ) -> None:
+        for number in range(12):
+            vae = linear_gaussian_vae(np.eye(64, 1) * (number + 1) / 20, np.full(64, 0.3), 0.01, (8, 8, 1))
+            for run in ("first", "second"):
+                vae.save(tmp_path / run / f"step-{number}")
+        for run in ("first", "second"):
+            outcome = vaeval("submit", tmp_path / run, "--data", "digits:test", *SMALL)
+        lines = [line for line in outcome.err.splitlines() if "known as first/step-" in line or line.startswith("and ")]
+        assert len(lines) == 11
+        assert lines[0].endswith("known as first/step-0.")
+        assert lines[-1] == "and 2 more"
 
 
 def write_pair(folder: Path, *, activation: str, units: int) -> Path:
@@ -173,6 +203,11 @@ class TestForecast:
 BAD_INPUT = [
     pytest.param(["nowhere"], "digits:test", [], 4, ["nowhere"], id="missing checkpoint"),
     pytest.param([__file__], "digits:test", [], 2, [Path(__file__).name], id="a file that is no model"),
+    pytest.param([""], "digits:test", [], 2, ["received:  ''", "`.` is the current folder"], id="empty checkpoint"),
+    pytest.param(
+        ["CHECKPOINTS", " "], "digits:test", [], 2, ["received:  ' '", "shell variable"], id="blank checkpoint"
+    ),
+    pytest.param(["CHECKPOINTS"], "", [], 2, ["--data is empty", "received:  ''", "digits:test"], id="empty data"),
     pytest.param(["CHECKPOINTS"], "nowhere", [], 4, ["nowhere"], id="missing image folder"),
     pytest.param(["CHECKPOINTS"], "digits:tset", [], 4, ["digits:tset", "digits:test"], id="unknown digits"),
     pytest.param(["CHECKPOINTS"], "EMPTY", [], 2, ["EMPTY"], id="empty image folder"),
@@ -267,8 +302,58 @@ def test_all_unusable_checkpoints_are_told_at_once(
     outcome = vaeval("submit", checkpoints / "step-2", *bad, "--data", "digits:test", *SMALL)
     assert outcome.exit_code == 2
     assert "2 of 3 checkpoints cannot be evaluated" in outcome.err
-    assert all(str(path) in outcome.err for path in bad)
+    lines = [line.strip().removeprefix("received:").strip() for line in outcome.err.splitlines()]
+    assert all(f"{path}: The file is no model." in lines for path in bad), "one a line"
     assert evaluations(vaeval) == []
+
+
+def test_of_very_many_unusable_checkpoints_ten_are_told(vaeval: Vaeval, no_broker: None, tmp_path: Path) -> None:
+    for number in range(14):
+        (tmp_path / f"vae-{number}.keras").write_text("no model", encoding="utf-8")
+    outcome = vaeval("submit", tmp_path, "--data", "digits:test", *SMALL)
+    assert "14 of 14 checkpoints cannot be evaluated" in outcome.err
+    assert outcome.err.count("The file is no model.") == 10
+    assert "and 4 more" in [line.strip() for line in outcome.err.splitlines()]
+
+
+@pytest.fixture
+def at_work(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, checkpoints: Path, finished: Outcome) -> Path:
+    """A folder with a home in which work was done, and beside it two checkpoints and the weights of something else."""
+    shutil.copytree(checkpoints, tmp_path / "runs")
+    save_file({"weight": np.zeros((2, 2), np.float32)}, tmp_path / "runs" / "unet.safetensors")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_search_finds_checkpoints_and_nothing_that_vaeval_stored(vaeval: Vaeval, at_work: Path, home: Path) -> None:
+    assert list(home.rglob("*.safetensors")), "there is something to be mistaken for a checkpoint"
+    outcome = vaeval("submit", ".", "--data", "digits:test", *SMALL, "--json")
+    assert (outcome.exit_code, outcome.document["existing"]) == (0, 2)
+    assert f"Not searched: {home}, a home folder of vaeval." in outcome.err
+
+
+def test_a_home_that_is_named_is_searched_but_for_what_vaeval_stored(
+    vaeval: Vaeval, at_work: Path, home: Path, checkpoints: Path
+) -> None:
+    shutil.copytree(checkpoints / "step-2", home / "runs" / "step-2")
+    outcome = vaeval("submit", home, "--data", "digits:test", *SMALL, "--json")
+    assert (outcome.exit_code, outcome.document["existing"]) == (0, 1)
+    assert "Not searched" not in outcome.err
+
+
+def test_where_there_are_only_files_of_another_kind_the_error_says_so(
+    vaeval: Vaeval, at_work: Path, home: Path
+) -> None:
+    outcome = vaeval("submit", home / "artifacts", "--data", "digits:test", *SMALL)
+    assert outcome.exit_code == 4
+    assert "No checkpoint was found." in outcome.err
+    assert "passed over .safetensors of another kind: " in outcome.err
+
+
+def test_a_file_of_another_kind_that_is_named_is_refused_with_its_tensors(vaeval: Vaeval, at_work: Path) -> None:
+    outcome = vaeval("submit", "runs/unet.safetensors", "--data", "digits:test", *SMALL)
+    assert outcome.exit_code == 2
+    assert "unet.safetensors: weight" in outcome.err
 
 
 def test_unreadable_images_can_be_left_out_and_are_named(

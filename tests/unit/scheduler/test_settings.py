@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scheduler.settings import VARIABLES, Settings, passwords_in, sources, without_password
+from scheduler.settings import VARIABLES, Settings, is_home, passwords_in, sources, without_password
 from vaeval_core.errors import InvalidInput
 
 SERVICE = {
@@ -145,3 +145,27 @@ def test_a_broker_address_that_cannot_be_read_is_refused_without_its_password(ur
 def test_a_home_with_a_question_mark_is_refused_where_the_database_would_lie_in_it() -> None:
     with pytest.raises(InvalidInput, match=r"Received: /srv/what\? Expected: a path without"):
         Settings.from_environment({"VAEVAL_HOME": "/srv/what?"})
+
+
+@pytest.mark.parametrize("made", ["vaeval.db", "artifacts/references/1", "artifacts/evaluations/7"])
+def test_a_folder_where_vaeval_has_worked_is_a_home(tmp_path: Path, made: str) -> None:
+    (tmp_path / made).mkdir(parents=True) if "." not in made else (tmp_path / made).touch()
+    assert is_home(tmp_path)
+
+
+@pytest.mark.parametrize("made", ["artifacts", "weights", "artifacts/wandb", "runs/vaeval.db"])
+def test_a_project_with_folders_of_such_names_is_none(tmp_path: Path, made: str) -> None:
+    (tmp_path / made).mkdir(parents=True)
+    assert not is_home(tmp_path)
+
+
+def test_own_folders_are_homes_and_what_vaeval_makes_in_them(tmp_path: Path) -> None:
+    settings = Settings.from_environment(
+        {"VAEVAL_HOME": str(tmp_path / "mine"), "VAEVAL_ARTIFACTS": str(tmp_path / "shared" / "arrays")}
+    )
+    other = tmp_path / "other"
+    (other / "artifacts" / "references").mkdir(parents=True)
+    own = ["mine", "mine/weights", "shared/arrays", "other", "other/artifacts", "other/logs"]
+    assert [name for name in own if not settings.is_own_folder(tmp_path / name)] == []
+    foreign = ["shared", "shared/weights", "mine/runs", "other/runs", "weights"]
+    assert [name for name in foreign if settings.is_own_folder(tmp_path / name)] == []

@@ -148,9 +148,7 @@ def test_checkpoints_with_equal_content_are_evaluated_once() -> None:
 def test_a_duplicate_is_named_with_its_twin() -> None:
     kept, notes = without_duplicates([checkpoint("a/step-1"), checkpoint("b/step-1")])
     assert [description.name for description in kept] == ["a/step-1"]
-    assert notes == (
-        f"{Path('runs/b/step-1')} has the same content as {Path('runs/a/step-1')}: evaluated once, as a/step-1.",
-    )
+    assert notes == (f"{Path('runs/b/step-1')} has the same content as {Path('runs/a/step-1')}: evaluated once.",)
 
 
 def test_images_that_do_not_fit_any_one_checkpoint_stop_the_whole_submission() -> None:

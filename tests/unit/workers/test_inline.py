@@ -48,6 +48,16 @@ def test_it_ends_when_the_evaluations_are_over(application: Application, submit:
     ]
 
 
+def test_it_leaves_what_others_submitted_alone(application: Application, submit: Callable[..., object]) -> None:
+    submit(application, latent_sizes=(2,))
+    submit(application, latent_sizes=(3,))
+    with start(application, "--evaluations", "2", "--threads", "1") as process:
+        _, errors = process.communicate(timeout=DEADLINE_SECONDS)
+    assert process.returncode == 0, errors
+    states = [record.state for record in reversed(application.reads.evaluations())]
+    assert states == [EvaluationState.QUEUED, EvaluationState.FINISHED]
+
+
 def test_sigterm_gives_the_shard_back(application: Application, submit: Callable[..., object]) -> None:
     submit(application, images=1_000_000, shard_size=1_000_000)  # minutes
     with start(application, "--evaluations", "1") as process:

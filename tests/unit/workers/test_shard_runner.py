@@ -14,7 +14,7 @@ from scheduler.composition import Application, open_application
 from scheduler.lifecycle import EvaluationState, ShardState
 from scheduler.settings import Settings
 from scheduler.store import tables
-from scheduler.store.base import CheckpointLocation
+from scheduler.store.base import CheckpointLocation, ShardClaim
 from scheduler.store.clock import database_now_plus
 from vaeval_core.checkpoints.base import VaeAdapter
 from vaeval_core.checkpoints.catalogue import load
@@ -23,7 +23,7 @@ from vaeval_core.features.catalogue import load_extractor
 from vaeval_core.images.catalogue import survey_images
 from vaeval_core.types import IndexRange
 from workers.loaded_models import LoadedModels
-from workers.shard_runner import RunOutcome, ShardRunner, make_runner
+from workers.shard_runner import RunOutcome, ShardRunner, make_runner, shard_key
 
 WAIT_SECONDS = 60.0
 
@@ -82,6 +82,82 @@ def test_each_sound_of_the_bell_does_one_shard(application: Application, submit:
     runner = make_runner(application, "first@here")
     assert runner.run_one() is RunOutcome.FINISHED
     assert shards(application) == {ShardState.FINISHED: 1, ShardState.QUEUED: 3}
+
+
+def test_progress_is_told_more_often_than_a_long_lease_would_need(
+    application: Application, submit: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(application, images=32)
+    monkeypatch.setattr("workers.shard_runner.LONGEST_SILENCE_SECONDS", 0.001)
+    renewed, renew = threading.Event(), application.work.renew_shard
+
+    def noted(claim: ShardClaim, images_done: int) -> bool:
+        renewed.set()
+        return renew(claim, images_done)
+
+    monkeypatch.setattr(application.work, "renew_shard", noted)
+
+    def wait() -> None:
+        assert renewed.wait(WAIT_SECONDS), "while the shard is at hand"
+
+    assert set(run_until_idle(runner_with(application, wait, lease_seconds=86_400.0))) == {
+        RunOutcome.FINISHED,
+        RunOutcome.NOTHING_TO_DO,
+    }
+
+
+def states(application: Application) -> list[EvaluationState]:
+    return [record.state for record in reversed(application.reads.evaluations())]
+
+
+def test_what_a_run_asked_for_comes_before_what_was_submitted_earlier(
+    application: Application, submit: Callable[..., object]
+) -> None:
+    submit(application, latent_sizes=(2,), images=64)
+    submit(application, latent_sizes=(3,), images=64)
+    runner = make_runner(application, "first@here", ([2], None))
+    outcomes = [runner.run_one() for _ in range(4)]  # two shards of the shared reference, two of the evaluation
+    assert outcomes == [RunOutcome.FINISHED] * 4
+    assert states(application) == [EvaluationState.QUEUED, EvaluationState.FINISHED]
+    run_until_idle(runner)
+    assert states(application) == [EvaluationState.FINISHED] * 2, "with its own done, it helps the others"
+
+
+def test_a_runner_for_some_evaluations_leaves_all_others_alone(
+    application: Application, submit: Callable[..., object]
+) -> None:
+    submit(application, latent_sizes=(2,), images=96)  # another reference
+    submit(application, latent_sizes=(3,), images=64)
+    run_until_idle(make_runner(application, "first@here", ([2],)))
+    assert states(application) == [EvaluationState.QUEUED, EvaluationState.FINISHED]
+    assert application.reads.progress([1]).images_done == 0
+
+
+def test_a_finalisation_of_others_waits_until_own_work_is_done(
+    application: Application, submit: Callable[..., object]
+) -> None:
+    submit(application, latent_sizes=(2,), images=32)
+    while (claim := application.work.claim_shard("dead@here")) is not None:
+        arrays_of(application, claim)
+    submit(application, latent_sizes=(3,), images=64)
+    runner = make_runner(application, "first@here", ([2], None))
+    runner.run_one()
+    assert states(application)[0] is EvaluationState.RUNNING, "all its shards are there, ready to be merged"
+    run_until_idle(runner)
+    assert states(application) == [EvaluationState.FINISHED] * 2
+
+
+def arrays_of(application: Application, claim: ShardClaim) -> None:
+    """Computes a shard and records it, without what a runner does after it."""
+    images = survey_images(claim.dataset_uri)
+    extractor = load_extractor(claim.protocol.extractor, application.settings.home)
+    if claim.checkpoint is None:
+        arrays = measure_reference_shard(images, extractor, claim.protocol, claim.index_range)
+    else:
+        adapter = load(Path(claim.checkpoint.uri), claim.checkpoint.digest)
+        arrays = measure_shard(adapter, images, extractor, claim.protocol, claim.index_range)
+    file = application.artifacts.write_arrays(shard_key(claim), arrays)
+    assert application.work.finish_shard(claim, file, 1.0)
 
 
 def test_the_last_shard_finishes_the_evaluation(application: Application, submit: Callable[..., object]) -> None:

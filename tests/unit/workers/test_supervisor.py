@@ -16,6 +16,7 @@ from scheduler.settings import Settings
 from vaeval_core.errors import ServiceUnreachable
 from workers import slot_process
 from workers.device_pinning import CPU, plan_slots
+from workers.own_evaluations import ANY, VARIABLE, Turns, turns_of
 from workers.repeat import repeat
 from workers.reporting import report_alive, retire
 from workers.supervisor import Supervisor, child_environment, worker_name
@@ -53,6 +54,26 @@ def test_a_file_variable_cannot_overrule_what_was_read_from_it() -> None:
     settings = Settings.from_environment({"VAEVAL_HOME": "/srv/vaeval"})
     environment = child_environment(settings, {"VAEVAL_HOME_FILE": "/run/secrets/home"})
     assert "VAEVAL_HOME_FILE" not in environment
+
+
+def test_pool_processes_learn_from_their_environment_whose_work_comes_first(
+    application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, "1-1000")  # of a program that started us
+    recovery = Recovery(application.recovery, Bell(), owner="test", settings=application.settings)
+
+    def turns(*own: int) -> Turns:
+        supervisor = Supervisor(
+            plan_slots([CPU], cores=1),
+            settings=application.settings,
+            work=application.work,
+            recovery=recovery,
+            own_evaluations=own,
+        )
+        return turns_of(supervisor._slots[0]._environment)
+
+    assert turns(3, 4, 9) == ([3, 4, 9], None)
+    assert turns() == ANY
 
 
 def test_a_worker_s_name_tells_slot_process_and_host() -> None:

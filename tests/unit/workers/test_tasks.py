@@ -15,6 +15,7 @@ from scheduler.composition import Application
 from scheduler.queue.base import WORK_TASK
 from scheduler.settings import Settings
 from workers.loaded_models import LoadedModels
+from workers.own_evaluations import as_environment
 from workers.shard_runner import ShardRunner
 from workers.tasks import PoolProcess, register_tasks
 
@@ -60,6 +61,20 @@ def test_stores_and_models_are_kept_from_message_to_message(application: Applica
     before = process._runner
     process.work("slot0@here")
     assert process._runner is before
+
+
+@pytest.mark.usefixtures("environment")
+def test_the_evaluations_that_the_supervisor_names_come_first(
+    application: Application, submit: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(application, latent_sizes=(2,), images=32)
+    submit(application, latent_sizes=(3,), images=32)
+    for name, value in as_environment([2]).items():
+        monkeypatch.setenv(name, value)
+    process = PoolProcess()
+    for _ in range(2):  # the reference, then an evaluation
+        process.work("slot0@here")
+    assert [record.state for record in application.reads.evaluations()] == ["finished", "queued"]
 
 
 def test_a_database_that_is_away_is_logged_and_the_message_is_done(

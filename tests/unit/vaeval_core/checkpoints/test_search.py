@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from vaeval_core.checkpoints.catalogue import find_checkpoints
-from vaeval_core.errors import NotFound
+from vaeval_core.errors import InvalidInput, NotFound
 
 
 def touched(root: Path, *names: str) -> None:
@@ -78,6 +80,73 @@ def test_a_half_pair_is_found_so_that_it_can_be_refused(tmp_path: Path) -> None:
 def test_a_name_with_brackets_that_exists_is_no_pattern(tmp_path: Path) -> None:
     touched(tmp_path, "run[1]/encoder.keras", "run[1]/decoder.keras")
     assert found(tmp_path, "run[1]") == ["run[1]"]
+
+
+def tensors(file: Path, *names: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    save_file({name: np.zeros(1, np.float32) for name in names}, file)
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> Path:
+    """A linear Gaussian model among tensors of other kinds."""
+    tensors(tmp_path / "pca-8.safetensors", "weights", "offset", "noise_variance", "image_shape")
+    tensors(tmp_path / "unet" / "model.safetensors", "conv.weight")
+    tensors(tmp_path / "unet" / "half.safetensors", "weights", "offset")
+    touched(tmp_path, "empty.safetensors", "notes.txt")
+    (tmp_path / "text.safetensors").write_bytes(b"\x05\0\0\0\0\0\0\0hello")
+    (tmp_path / "list.safetensors").write_bytes(b"\x02\0\0\0\0\0\0\0[]")
+    (tmp_path / "huge.safetensors").write_bytes(b"\xff\xff\xff\xff\xff\0\0\0{}")
+    return tmp_path
+
+
+@pytest.mark.parametrize("argument", ["", "*", "**", "**/*.safetensors", "*.safetensors"])
+def test_of_tensors_a_search_takes_those_of_a_checkpoint(mixed: Path, argument: str) -> None:
+    assert found(mixed, argument) == ["pca-8.safetensors"]
+
+
+def test_tensors_that_are_named_are_kept_for_describe_to_judge(mixed: Path) -> None:
+    assert found(mixed, "unet/model.safetensors", "empty.safetensors") == [
+        "empty.safetensors",
+        "unet/model.safetensors",
+    ]
+
+
+def test_where_there_are_only_other_tensors_it_is_said(mixed: Path) -> None:
+    with pytest.raises(NotFound) as caught:
+        find_checkpoints([str(mixed / "unet")])
+    assert str(caught.value.received).startswith(
+        f"{mixed / 'unet'} (passed over .safetensors of another kind: 2, such as"
+    )
+
+
+@pytest.mark.parametrize("argument", ["", "*", "**", "**/*.keras", "beta*", "*/step-*/"])
+def test_folders_to_pass_over_are_not_entered(runs: Path, argument: str) -> None:
+    paths = find_checkpoints([str(runs / argument)], pass_over=lambda folder: folder.name in {"beta1", "step-3"})
+    names = {path.relative_to(runs).as_posix() for path in paths}
+    assert names - {"pca"} == {"beta4/step-1", "beta4/step-10"}
+
+
+def test_a_folder_to_pass_over_is_entered_if_it_is_named(runs: Path) -> None:
+    def everything(_folder: Path) -> bool:
+        return True
+
+    assert find_checkpoints([str(runs / "beta1")], pass_over=everything) == (runs / "beta1" / "vae-0001.keras",)
+    assert len(find_checkpoints([str(runs / "beta4" / "step-3")], pass_over=everything)) == 1
+    with pytest.raises(NotFound, match=r"passed over folders of vaeval itself: 3, such as"):
+        find_checkpoints([str(runs)], pass_over=everything)
+
+
+@pytest.mark.parametrize("argument", ["", " ", "\n"])
+def test_an_empty_argument_is_not_the_current_folder(
+    runs: Path, argument: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(runs)
+    with pytest.raises(InvalidInput) as caught:
+        find_checkpoints(["beta4", argument])
+    assert caught.value.received == repr(argument)
+    assert "`.` is the current folder" in str(caught.value.expected)
+    assert "shell variable" in str(caught.value.next_step)
 
 
 @pytest.mark.parametrize(
