@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -92,17 +93,33 @@ def score_warnings(warnings: Mapping[int, Mapping[str, Sequence[str]]]) -> list[
     """
     metrics: dict[str, list[str]] = {}
     carriers: dict[str, list[int]] = {}
+    shares: dict[str, list[float]] = {}
     for evaluation_id, of_evaluation in warnings.items():
         for metric, sentences in of_evaluation.items():
             for sentence in sentences:
-                metrics.setdefault(sentence, []).append(metric)
-                carriers.setdefault(sentence, []).append(evaluation_id)
-    ids = {sentence: sorted(set(carrying)) for sentence, carrying in carriers.items()}
+                # Checkpoints share an illness, not its extent: sentences that differ in a percentage are one.
+                found = _PERCENTAGE.findall(sentence)
+                kind = _PERCENTAGE.sub("%", sentence) if len(found) == 1 else sentence
+                metrics.setdefault(kind, []).append(metric)
+                carriers.setdefault(kind, []).append(evaluation_id)
+                shares.setdefault(kind, []).extend(float(share) for share in found if len(found) == 1)
+    ids = {kind: sorted(set(carrying)) for kind, carrying in carriers.items()}
     return [
-        f"{', '.join(dict.fromkeys(metrics[sentence]))} ({'id' if len(ids[sentence]) == 1 else 'ids'}"
-        f" {id_list(ids[sentence])}): {sentence}"
-        for sentence in sorted(ids, key=lambda sentence: -len(ids[sentence]))
+        f"{', '.join(dict.fromkeys(metrics[kind]))} ({'id' if len(ids[kind]) == 1 else 'ids'}"
+        f" {id_list(ids[kind])}): {_with_shares(kind, shares[kind])}"
+        for kind in sorted(ids, key=lambda kind: -len(ids[kind]))
     ]
+
+
+_PERCENTAGE = re.compile(r"(\d+\.\d)%")
+
+
+def _with_shares(kind: str, shares: Sequence[float]) -> str:
+    """The sentence with the percentage, or the range of percentages, that was taken out of it."""
+    if not shares:
+        return kind
+    least, most = f"{min(shares):.1f}%", f"{max(shares):.1f}%"
+    return kind.replace("%", least if least == most else f"{least} to {most}", 1)
 
 
 def as_markdown(rows: Sequence[Row]) -> str:

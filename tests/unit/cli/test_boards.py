@@ -25,6 +25,18 @@ def test_what_few_rows_carry_comes_last_with_their_ids() -> None:
     assert score_warnings(warnings) == [f"fid (ids 4, 9): {FEW}", f"fid (id 4): {OUTSIDE}"]
 
 
+def test_one_illness_of_several_checkpoints_is_one_line_that_tells_its_extent() -> None:
+    warnings = {1: {"fid": [OUTSIDE]}, 2: {"fid": [OUTSIDE.replace("94.4", "1.0")]}}
+    assert score_warnings(warnings) == [
+        "fid (ids 1, 2): 1.0% to 94.4% of the values that the decoder gives for samples lie outside [0, 1]."
+    ]
+
+
+def test_a_sentence_with_two_percentages_stays_as_it_is() -> None:
+    sentence = "3.0% of the images hold 40.0% of the weight."
+    assert score_warnings({1: {"fid": [sentence]}, 2: {"fid": [sentence]}}) == [f"fid (ids 1, 2): {sentence}"]
+
+
 def test_scores_without_warnings_give_no_line() -> None:
     assert score_warnings({1: {"fid": []}, 2: {}}) == []
 
