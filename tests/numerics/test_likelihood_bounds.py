@@ -84,9 +84,7 @@ def test_with_the_exact_posterior_every_weight_is_the_likelihood(num_draws: int)
     model = linear_model()
     images = images_from_the_model(model, 40, seed=2)
     result = measure(model, images, plan(model.likelihood, num_draws=num_draws))
-    np.testing.assert_allclose(
-        result["likelihood/importance_weighted"], log_likelihood(model, images), rtol=1e-6
-    )
+    np.testing.assert_allclose(result["likelihood/importance_weighted"], log_likelihood(model, images), rtol=1e-6)
     np.testing.assert_allclose(result["likelihood/inverse_effective_size"], 1 / num_draws, rtol=1e-6)
 
 
