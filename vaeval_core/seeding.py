@@ -6,22 +6,35 @@ between checkpoints are paired. A wider latent extends a narrower one: its first
 Numbers come from raw words of the counter-based Philox generator through the inverse normal distribution function. NumPy
 guarantees raw words for all versions, but not what `Generator.standard_normal` makes of them (NEP 19).
 
+An image that needs several draws has pages: page 0 is what every stream begins with, and no page repeats another.
+
 Source: Salmon et al. 2011, «Parallel random numbers: as easy as 1, 2, 3».
 """
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from scipy.special import ndtri
 
 from vaeval_core.protocol import StreamName
-from vaeval_core.types import Float32, IndexRange
+from vaeval_core.types import Float32, Float64, IndexRange
 
-_STREAM_KEYS: dict[StreamName, int] = {"samples": 1, "reconstructions": 2}
+NoiseName = StreamName | Literal["posterior", "dequantisation", "interventions"]
+"""What noise is for: a stream of images, draws from posteriors, grey levels made continuous, latents that are replaced."""
+
+_NOISE_KEYS: dict[NoiseName, int] = {
+    "samples": 1,
+    "reconstructions": 2,
+    "posterior": 11,
+    "dequantisation": 12,
+    "interventions": 13,
+}
 """Second half of the generator's key. A number once given is never given again: it would change or repeat noise."""
 
 
-def standard_normal(seed: int, stream: StreamName, index_range: IndexRange, width: int) -> Float32:
+def standard_normal(seed: int, stream: NoiseName, index_range: IndexRange, width: int, *, page: int = 0) -> Float32:
     """Standard normal noise for images of a stream.
 
     Args:
@@ -29,6 +42,7 @@ def standard_normal(seed: int, stream: StreamName, index_range: IndexRange, widt
         stream: What the noise is for; streams never share noise.
         index_range: Image numbers.
         width: Numbers per image, ≥ 1.
+        page: Which of an image's pages, ≥ 0.
 
     Returns:
         (n, width) float32, row j for image `index_range.start + j`.
@@ -38,13 +52,29 @@ def standard_normal(seed: int, stream: StreamName, index_range: IndexRange, widt
     >>> bool(np.array_equal(whole[5:, :2], part))
     True
     """
-    key = np.array([seed, _STREAM_KEYS[stream]], dtype=np.uint64)
+    normal: Float32 = ndtri(uniform(seed, stream, index_range, width, page=page)).astype(np.float32)
+    return normal
+
+
+def uniform(seed: int, stream: NoiseName, index_range: IndexRange, width: int, *, page: int = 0) -> Float64:
+    """Uniform noise for images of a stream: what `standard_normal` is made of.
+
+    Args:
+        seed: As above, like all others.
+        stream: What the noise is for.
+        index_range: Image numbers.
+        width: Numbers per image, ≥ 1.
+        page: Which of an image's pages, ≥ 0.
+
+    Returns:
+        (n, width) float64, above 0 and below 1.
+    """
+    key = np.array([seed, _NOISE_KEYS[stream]], dtype=np.uint64)
     words = np.empty((len(index_range), width), dtype=np.uint64)
     for row, image in enumerate(range(index_range.start, index_range.stop)):
-        # The counter's lowest word counts within an image, the highest one names it: images never overlap.
-        counter = np.array([0, 0, 0, image], dtype=np.uint64)
+        # The lowest word of the counter counts within a page, the upper two name page and image: none overlap.
+        counter = np.array([0, 0, page, image], dtype=np.uint64)
         words[row] = np.random.Philox(key=key, counter=counter).random_raw(width)
     # 53 bits at the centres of their cells: never 0 or 1, so the inverse is always finite.
-    uniform = ((words >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
-    normal: Float32 = ndtri(uniform).astype(np.float32)
-    return normal
+    numbers: Float64 = ((words >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+    return numbers

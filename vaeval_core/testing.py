@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vaeval_core.checkpoints.base import Posterior
+from vaeval_core.checkpoints.likelihood import Likelihood
 from vaeval_core.errors import ImagesRejected
 from vaeval_core.protocol import ExtractorSpec, ImageFit
 from vaeval_core.protocol import Protocol as EvaluationProtocol
@@ -61,6 +62,7 @@ class TwoPixelVae:
     """
 
     log_variance: float = 0.0
+    likelihood: Likelihood | None = None
 
     @property
     def image_shape(self) -> ImageShape:

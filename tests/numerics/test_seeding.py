@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import stats
 
-from vaeval_core.seeding import standard_normal
+from vaeval_core.seeding import standard_normal, uniform
 from vaeval_core.types import IndexRange
 
 
@@ -24,10 +24,24 @@ def test_seeds_streams_and_images_share_no_numbers() -> None:
     draws = [
         standard_normal(seed, stream, IndexRange(0, 50), 4)
         for seed in (0, 1, 2**63 - 1)
-        for stream in ("samples", "reconstructions")
+        for stream in ("samples", "reconstructions", "posterior", "dequantisation", "interventions")
     ]
     values = np.concatenate([draw.ravel() for draw in draws])
     assert len(np.unique(values)) == len(values)
+
+
+def test_an_image_has_pages_of_its_own() -> None:
+    pages = [standard_normal(3, "posterior", IndexRange(0, 6), 40, page=page) for page in range(4)]
+    values = np.concatenate([page.ravel() for page in pages])
+    assert len(np.unique(values)) == len(values)
+    np.testing.assert_array_equal(standard_normal(3, "posterior", IndexRange(2, 6), 40, page=3), pages[3][2:])
+    np.testing.assert_array_equal(standard_normal(3, "posterior", IndexRange(0, 6), 40), pages[0])
+
+
+def test_uniform_noise_is_inside_its_interval_and_even() -> None:
+    numbers = uniform(5, "dequantisation", IndexRange(0, 2000), 5)
+    assert 0 < numbers.min() < numbers.max() < 1
+    assert stats.kstest(numbers.ravel(), "uniform").pvalue > 1e-3
 
 
 def test_noise_is_standard_normal_and_independent_between_neighbours() -> None:

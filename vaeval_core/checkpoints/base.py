@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from vaeval_core.checkpoints.likelihood import Likelihood
 from vaeval_core.types import Float32, ImageShape
 
 PosteriorKind = Literal["diagonal", "none"]
@@ -31,6 +32,7 @@ class CheckpointDescription:
         posterior: What the encoder says about the latent.
         image_range: What the networks call black and white; images are mapped from and to [0, 1].
         notes: Things assumed rather than known, a sentence each, for who submits or looks.
+        likelihood: What the decoder's mean image is the mean of, if that is known; else there is no likelihood to bound.
     """
 
     path: Path
@@ -43,6 +45,7 @@ class CheckpointDescription:
     posterior: PosteriorKind
     image_range: tuple[float, float]
     notes: tuple[str, ...] = ()
+    likelihood: Likelihood | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The facts that are stored with the checkpoint's row."""
@@ -53,6 +56,7 @@ class CheckpointDescription:
             "posterior": self.posterior,
             "image_range": list(self.image_range),
             "notes": list(self.notes),
+            "likelihood": None if self.likelihood is None else self.likelihood.model_dump(mode="json"),
         }
 
 
@@ -70,7 +74,7 @@ class Posterior:
 
 
 class VaeAdapter(Protocol):
-    """A VAE that runs: the same three members for every format. Not thread-safe; one per process."""
+    """A VAE that runs: the same members for every format. Not thread-safe; one per process."""
 
     @property
     def image_shape(self) -> ImageShape:
@@ -79,6 +83,10 @@ class VaeAdapter(Protocol):
     @property
     def latent_size(self) -> int:
         """Numbers in one latent, k."""
+
+    @property
+    def likelihood(self) -> Likelihood | None:
+        """What the decoder's mean image is the mean of; None if nobody has said."""
 
     def encode(self, images: Float32) -> Posterior:
         """Posterior of images (n, h, w, c) float32 in [0, 1]; deterministic; called at one constant n."""

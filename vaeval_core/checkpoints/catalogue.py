@@ -29,6 +29,7 @@ from vaeval_core.checkpoints.keras_parts import (
     parts_of_whole,
 )
 from vaeval_core.checkpoints.keras_plan import KerasVaePlan, plan_keras_vae
+from vaeval_core.checkpoints.likelihood import Likelihood
 from vaeval_core.checkpoints.linear_gaussian import LINEAR_GAUSSIAN_FILE, load_linear_gaussian
 from vaeval_core.checkpoints.naming import short_name, training_step
 from vaeval_core.checkpoints.search import absolute, canonical, find_checkpoints, is_checkpoint_folder, is_pair
@@ -61,15 +62,17 @@ def describe(path: Path) -> CheckpointDescription:
     located = _locate(absolute(path))
     posterior: PosteriorKind = "diagonal"
     notes: tuple[str, ...] = ()
+    likelihood: Likelihood | None
     if located.read_parts is None:
         model = load_linear_gaussian(located.files[0])
         image_shape, image_range = model.image_shape, UNIT_RANGE
         latent_shape: tuple[int, ...] = (model.latent_size,)
+        likelihood = model.likelihood
     else:
         plan = _plan(located, located.read_parts)
         image_shape, image_range, latent_shape = plan.image_shape, plan.decoder_range, plan.latent_shape
         posterior = "none" if plan.posterior.scale is None else "diagonal"
-        notes = plan.notes
+        notes, likelihood = plan.notes, plan.likelihood
     return CheckpointDescription(
         path=located.path,
         format=located.format,
@@ -81,6 +84,7 @@ def describe(path: Path) -> CheckpointDescription:
         posterior=posterior,
         image_range=image_range,
         notes=notes,
+        likelihood=likelihood,
     )
 
 

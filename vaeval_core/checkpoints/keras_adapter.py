@@ -11,6 +11,7 @@ from vaeval_core.checkpoints.base import Posterior
 from vaeval_core.checkpoints.image_range import UNIT_RANGE, Range
 from vaeval_core.checkpoints.keras_networks import open_network
 from vaeval_core.checkpoints.keras_plan import KerasVaePlan
+from vaeval_core.checkpoints.likelihood import Likelihood
 from vaeval_core.checkpoints.output_roles import misfit
 from vaeval_core.checkpoints.sidecar import ScaleKind
 from vaeval_core.errors import CheckpointRejected
@@ -48,6 +49,11 @@ class KerasVaeAdapter:
     def latent_size(self) -> int:
         """Numbers in one latent."""
         return math.prod(self._plan.latent_shape)
+
+    @property
+    def likelihood(self) -> Likelihood | None:
+        """What `vaeval.yaml` declares, or None."""
+        return self._plan.likelihood
 
     def encode(self, images: Float32) -> Posterior:
         """Posterior of images (n, h, w, c) float32 in [0, 1]."""

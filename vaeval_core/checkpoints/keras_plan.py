@@ -16,6 +16,7 @@ from vaeval_core.checkpoints.keras_graph import Layer, ModelGraph, Output, input
 from vaeval_core.checkpoints.keras_objects import uses_half_precision
 from vaeval_core.checkpoints.keras_parts import KerasPart, KerasParts
 from vaeval_core.checkpoints.layer_shapes import Shape, size_of
+from vaeval_core.checkpoints.likelihood import Likelihood
 from vaeval_core.checkpoints.output_roles import EncoderOutput, PosteriorPlan, plan_posterior, role_of
 from vaeval_core.checkpoints.sidecar import SIDECAR_NAME, CheckpointSettings
 from vaeval_core.errors import CheckpointRejected
@@ -38,6 +39,7 @@ class KerasVaePlan:
         encoder_range: Black and white as the encoder sees them.
         decoder_range: Black and white as the decoder gives them, after the sigmoid if there is one to apply.
         is_logits: The decoder's output goes through a sigmoid.
+        likelihood: What the sidecar declares, or None.
         notes: What was assumed.
     """
 
@@ -52,6 +54,7 @@ class KerasVaePlan:
     encoder_range: Range
     decoder_range: Range
     is_logits: bool
+    likelihood: Likelihood | None
     notes: tuple[str, ...]
 
 
@@ -105,6 +108,7 @@ def _plan(parts: KerasParts, settings: CheckpointSettings) -> KerasVaePlan:
         encoder_range=ranges[0],
         decoder_range=ranges[1],
         is_logits=settings.decoder_output == "logits",
+        likelihood=settings.likelihood,
         notes=(*parts.notes, *posterior.notes, *layout_notes, *range_notes, *half_note),
     )
 

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaeval_core.checkpoints.base import Posterior
+from vaeval_core.checkpoints.likelihood import Likelihood
 from vaeval_core.errors import CheckpointRejected, InvalidInput, StorageFailed, TooFewImages
 from vaeval_core.types import Float32, Float64, ImageShape, Uint8
 
@@ -54,6 +55,11 @@ class LinearGaussianVae:
     def latent_size(self) -> int:
         """Columns of W."""
         return int(self.weights.shape[1])
+
+    @property
+    def likelihood(self) -> Likelihood:
+        """N(x̂, σ² I): its own, so that nothing has to be declared."""
+        return Likelihood(kind="gaussian", sigma=math.sqrt(self.noise_variance))
 
     def encode(self, images: Float32) -> Posterior:
         """Exact posterior of images (n, h, w, c) float32 in [0, 1]."""

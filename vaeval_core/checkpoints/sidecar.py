@@ -4,6 +4,7 @@
     scale: log_sigma            # what the encoder's second output is
     decoder_output: logits      # the decoder ends before its sigmoid
     image_shape: [28, 28, 1]    # for networks on flat vectors that are no square
+    likelihood: {kind: gaussian, sigma: 0.025}   # or bernoulli, none: what the mean image is the mean of
 
 Every key is optional; the file counts for all checkpoints in its folder and is a part of their digest.
 """
@@ -16,6 +17,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from vaeval_core.checkpoints.likelihood import Likelihood
 from vaeval_core.errors import CheckpointRejected
 from vaeval_core.types import ImageShape
 from vaeval_core.wrong_values import told
@@ -40,6 +42,7 @@ class CheckpointSettings(BaseModel):
         scale: Meaning of the encoder's second output.
         decoder_output: Meaning of the decoder's output.
         image_shape: (height, width, channels) of images that the networks see as flat vectors.
+        likelihood: What the decoder's mean image is the mean of.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,6 +51,7 @@ class CheckpointSettings(BaseModel):
     scale: ScaleKind | None = None
     decoder_output: DecoderOutput | None = None
     image_shape: ImageShape | None = None
+    likelihood: Likelihood | None = None
 
     @field_validator("image_range")
     @classmethod

@@ -1,9 +1,14 @@
-"""How far a reconstruction is from its image: three numbers per image."""
+"""How far a reconstruction is from its image: numbers per image.
+
+A sum over pixels and a mean over pixels have names of their own here. Code that calls both a reconstruction error and adds
+a KL to either has trained many a model with another β than its authors thought.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
+from vaeval_core.measurements.image_pairs import require_intensities, require_levels
 from vaeval_core.types import Float32, Float64, Uint8
 
 PROBABILITY_FLOOR = 1e-7
@@ -13,7 +18,7 @@ PSNR_CAP = 100.0
 """Highest value in decibels: an identical image has an infinite ratio, and one such image would make the mean useless."""
 
 
-def squared_error(images: Float32, reconstructions: Float32) -> Float64:
+def squared_error(images: Float32 | Float64, reconstructions: Float32) -> Float64:
     """Mean over pixels and channels of (reconstruction - image)².
 
     Args:
@@ -22,14 +27,49 @@ def squared_error(images: Float32, reconstructions: Float32) -> Float64:
 
     Returns:
         (n,) float64, squared intensity, ≥ 0; NaN or infinite where a reconstruction is.
+
+    Raises:
+        InvalidInput: The shapes differ, or the images are not finite floats in [0, 1]. So for all functions here.
     """
+    require_intensities(images, reconstructions)
     with np.errstate(invalid="ignore", over="ignore"):
         difference = reconstructions.astype(np.float64) - images
         error: Float64 = np.square(difference).reshape(len(images), -1).mean(axis=1)
     return error
 
 
-def cross_entropy(images: Float32, reconstructions: Float32) -> Float64:
+def summed_squared_error(images: Float32 | Float64, reconstructions: Float32) -> Float64:
+    """Sum over pixels and channels of (reconstruction - image)²: h·w·c times `squared_error`.
+
+    Args:
+        images: (n, h, w, c) in [0, 1].
+        reconstructions: The same shape, decoder means, not clamped.
+
+    Returns:
+        (n,) float64, squared intensity, ≥ 0; NaN or infinite where a reconstruction is.
+    """
+    error: Float64 = squared_error(images, reconstructions) * _values_per_image(images)
+    return error
+
+
+def absolute_error(images: Float32 | Float64, reconstructions: Float32) -> Float64:
+    """Mean over pixels and channels of |reconstruction - image|.
+
+    Args:
+        images: (n, h, w, c) in [0, 1].
+        reconstructions: The same shape, decoder means, not clamped.
+
+    Returns:
+        (n,) float64, intensity, ≥ 0; NaN or infinite where a reconstruction is.
+    """
+    require_intensities(images, reconstructions)
+    with np.errstate(invalid="ignore", over="ignore"):
+        difference = reconstructions.astype(np.float64) - images
+        error: Float64 = np.abs(difference).reshape(len(images), -1).mean(axis=1)
+    return error
+
+
+def cross_entropy(images: Float32 | Float64, reconstructions: Float32) -> Float64:
     """Binary cross-entropy -Σ [x ln p + (1 - x) ln(1 - p)], summed over pixels and channels.
 
     For images that are not binary its least value is not 0 but their own entropy, and it is no likelihood.
@@ -41,11 +81,42 @@ def cross_entropy(images: Float32, reconstructions: Float32) -> Float64:
     Returns:
         (n,) float64, nats per image, ≥ 0; NaN where a reconstruction holds NaN.
     """
-    target = images.astype(np.float64)
-    probability = np.clip(reconstructions.astype(np.float64), PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
-    nats = -(target * np.log(probability) + (1 - target) * np.log1p(-probability))
-    total: Float64 = nats.reshape(len(images), -1).sum(axis=1)
-    return total
+    require_intensities(images, reconstructions)
+    return _sum_per_image(_cross_entropy_per_value(images, reconstructions))
+
+
+def mean_cross_entropy(images: Float32 | Float64, reconstructions: Float32) -> Float64:
+    """`cross_entropy` over h·w·c: nats per pixel and channel, (n,) float64."""
+    nats: Float64 = cross_entropy(images, reconstructions) / _values_per_image(images)
+    return nats
+
+
+def cross_entropy_floor(images: Float32 | Float64) -> Float64:
+    """Entropy -Σ [x ln x + (1 - x) ln(1 - x)] of the images: the cross-entropy of a reconstruction without any error.
+
+    Args:
+        images: x, (n, h, w, c) in [0, 1].
+
+    Returns:
+        (n,) float64, nats per image, ≥ 0; 0 if and only if every value is 0 or 1.
+    """
+    require_intensities(images, images)
+    return _sum_per_image(_entropy_per_value(images))
+
+
+def cross_entropy_excess(images: Float32 | Float64, reconstructions: Float32) -> Float64:
+    """What the cross-entropy has above its floor: Σ KL(Bernoulli(x) ‖ Bernoulli(p)), ≥ 0 up to rounding.
+
+    Args:
+        images: x, (n, h, w, c) in [0, 1].
+        reconstructions: p, the same shape; clipped to [1e-7, 1 - 1e-7].
+
+    Returns:
+        (n,) float64, nats per image; NaN where a reconstruction holds NaN.
+    """
+    require_intensities(images, reconstructions)
+    excess = _cross_entropy_per_value(images, reconstructions) - _entropy_per_value(images)
+    return _sum_per_image(excess)
 
 
 def peak_signal_to_noise(images: Uint8, reconstructions: Uint8) -> Float64:
@@ -58,10 +129,47 @@ def peak_signal_to_noise(images: Uint8, reconstructions: Uint8) -> Float64:
         reconstructions: The same shape.
 
     Returns:
-        (n,) float64, decibels, ≥ 0, at most 100.
+        (n,) float64, decibels, ≥ 0, at most 100: see `is_capped`.
+
+    Raises:
+        InvalidInput: The shapes differ, or the arrays are not uint8.
     """
+    require_levels(images, reconstructions)
     difference = images.astype(np.float64) - reconstructions
     error = np.square(difference).reshape(len(images), -1).mean(axis=1)
     least_error = 255.0**2 * 10 ** (-PSNR_CAP / 10)
-    decibels: Float64 = 10 * np.log10(255.0**2 / np.maximum(error, least_error))
+    decibels: Float64 = np.where(
+        error > least_error, 10 * np.log10(255.0**2 / np.maximum(error, least_error)), PSNR_CAP
+    )
     return decibels
+
+
+def is_capped(decibels: Float64) -> Float64:
+    """1 for each image whose ratio stands at the cap, else 0, as (n,) float64: their mean is a share."""
+    capped: Float64 = (decibels >= PSNR_CAP).astype(np.float64)
+    return capped
+
+
+def _cross_entropy_per_value(images: Float32 | Float64, reconstructions: Float32) -> Float64:
+    target = images.astype(np.float64)
+    probability = np.clip(reconstructions.astype(np.float64), PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
+    nats: Float64 = -(target * np.log(probability) + (1 - target) * np.log1p(-probability))
+    return nats
+
+
+def _entropy_per_value(images: Float32 | Float64) -> Float64:
+    target = images.astype(np.float64)
+    # x ln x goes to 0 with x; the other value of the logarithm never counts.
+    logarithm = np.log(np.where(target > 0, target, 1.0))
+    complement = np.log1p(-np.where(target < 1, target, 0.0))
+    nats: Float64 = -(target * logarithm + (1 - target) * complement)
+    return nats
+
+
+def _sum_per_image(values: Float64) -> Float64:
+    total: Float64 = values.reshape(len(values), -1).sum(axis=1)
+    return total
+
+
+def _values_per_image(images: Float32 | Float64) -> int:
+    return int(np.prod(images.shape[1:]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from vaeval_core.evaluation_result import MetricValue
 from vaeval_core.metrics.base import EvaluationSummary
 from vaeval_core.metrics.frechet import GaussianFit
@@ -21,4 +23,19 @@ def divergence_to_prior(summary: EvaluationSummary, reference: GaussianFit) -> M
         num_images=total.count,
         std_error=None if error is None else float(error[0]),
         components=tuple(per_dimension.mean.tolist()),
+    )
+
+
+def rate_in_bits(summary: EvaluationSummary, reference: GaussianFit) -> MetricValue:
+    """`divergence_to_prior` over ln 2: what one draw from the posterior costs to send, per image and per dimension."""
+    nats = divergence_to_prior(summary, reference)
+    if nats.value is None:
+        return nats
+    error = nats.std_error
+    return MetricValue.of(
+        nats.value / math.log(2),
+        num_images=nats.num_images,
+        std_error=None if error is None else error / math.log(2),
+        components=tuple(part / math.log(2) for part in nats.components),
+        warnings=nats.warnings,
     )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from vaeval_core.evaluation_result import MetricValue
 from vaeval_core.metrics.base import EvaluationSummary, not_finite, outside_warnings
 from vaeval_core.metrics.frechet import GaussianFit
+from vaeval_core.metrics.image_means import capped_warnings
 
 
 def mean_squared_error(summary: EvaluationSummary, reference: GaussianFit) -> MetricValue:
@@ -19,7 +22,11 @@ def mean_cross_entropy(summary: EvaluationSummary, reference: GaussianFit) -> Me
 
 def mean_peak_signal_to_noise(summary: EvaluationSummary, reference: GaussianFit) -> MetricValue:
     """Mean over images of the PSNR in decibels."""
-    return not_finite(summary, "reconstructions") or _mean_of("peak_signal_to_noise", summary)
+    bad = not_finite(summary, "reconstructions")
+    if bad:
+        return bad
+    value = _mean_of("peak_signal_to_noise", summary)
+    return replace(value, warnings=(*value.warnings, *capped_warnings(summary, "peak_signal_to_noise")))
 
 
 def _mean_of(name: str, summary: EvaluationSummary) -> MetricValue:

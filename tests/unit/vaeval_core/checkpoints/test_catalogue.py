@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import errno
 import hashlib
+import math
 import os
 import shutil
 import subprocess
@@ -24,6 +25,7 @@ from vaeval_core.checkpoints.catalogue import describe, load
 from vaeval_core.checkpoints.keras_graph import read_graph
 from vaeval_core.checkpoints.keras_parts import KerasPart, KerasParts
 from vaeval_core.checkpoints.keras_plan import plan_keras_vae
+from vaeval_core.checkpoints.likelihood import Likelihood
 from vaeval_core.checkpoints.linear_gaussian import LinearGaussianVae, linear_gaussian_vae, load_linear_gaussian
 from vaeval_core.checkpoints.sidecar import CheckpointSettings
 from vaeval_core.errors import CheckpointRejected, StorageFailed
@@ -55,6 +57,12 @@ def test_a_sidecar_is_a_part_of_the_checkpoint(write_pair: PairWriter) -> None:
     assert plain.digest != with_range.digest
     assert with_range.image_range == (-1.0, 1.0)
     assert with_range.notes == ("The image range is vaeval.yaml's.",)
+
+
+def test_a_likelihood_is_known_where_it_is_declared(write_pair: PairWriter) -> None:
+    silent, declared = describe(write_pair("a")), describe(write_pair("b", sidecar="likelihood: gaussian:0.025\n"))
+    assert (silent.likelihood, silent.as_json()["likelihood"]) == (None, None)
+    assert declared.as_json()["likelihood"] == {"kind": "gaussian", "sigma": 0.025}
 
 
 def test_describing_loads_no_network_library(write_pair: PairWriter) -> None:
@@ -186,7 +194,9 @@ def test_a_linear_gaussian_folder_is_described_and_loaded(tmp_path: Path) -> Non
     assert (description.path, description.format) == (tmp_path / "pca" / "epoch-2", "linear-gaussian")
     assert (description.name, description.step) == ("pca/epoch-2", 2)
     assert (description.image_shape, description.latent_shape) == ((2, 2, 1), (2,))
-    assert isinstance(load(description.path, description.digest), LinearGaussianVae)
+    loaded = load(description.path, description.digest)
+    assert isinstance(loaded, LinearGaussianVae)
+    assert loaded.likelihood == description.likelihood == Likelihood(kind="gaussian", sigma=math.sqrt(0.1))
 
 
 def test_a_file_altered_after_it_was_described_is_refused(tmp_path: Path) -> None:

@@ -163,15 +163,19 @@ def test_declared_logits_go_through_a_sigmoid(real: Any, tmp_path: Path) -> None
     equal(opened(folder).decode(real.latents), real.keras.ops.sigmoid(decoder(real.latents)))
 
 
-def test_declared_sigma_becomes_log_variance(real: Any, tmp_path: Path) -> None:
+def test_declared_sigma_becomes_log_variance_and_a_likelihood_is_kept(real: Any, tmp_path: Path) -> None:
     layers, keras = real.keras.layers, real.keras
     inputs = keras.Input((8, 8, 1))
     flat = layers.Flatten()(inputs)
     outputs = [layers.Dense(3, name="mu")(flat), layers.Dense(3, activation="softplus", name="sigma")(flat)]
     encoder = real.randomised(keras.Model(inputs, outputs))
-    folder = real.save_pair(tmp_path / "sigma", encoder, real.dense_decoder(), sidecar="scale: sigma\n")
+    folder = real.save_pair(
+        tmp_path / "sigma", encoder, real.dense_decoder(), sidecar="scale: sigma\nlikelihood: bernoulli\n"
+    )
     sigma = np.asarray(encoder(real.images)[1], np.float64)
-    equal(opened(folder).encode(real.images).log_variance, np.log(sigma**2))
+    adapter = opened(folder)
+    equal(adapter.encode(real.images).log_variance, np.log(sigma**2))
+    assert str(adapter.likelihood) == "bernoulli"
 
 
 def test_an_autoencoder_has_no_posterior(real: Any, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from vaeval_core.checkpoints.likelihood import Likelihood
 from vaeval_core.checkpoints.sidecar import CheckpointSettings, read_sidecar
 from vaeval_core.errors import CheckpointRejected
 
@@ -28,6 +29,12 @@ def test_every_key_is_read(tmp_path: Path) -> None:
     assert (settings.decoder_output, settings.image_shape) == ("mean", (28, 28, 3))
 
 
+@pytest.mark.parametrize("text", ["likelihood: {kind: gaussian, sigma: 0.025}", "likelihood: gaussian:0.025"])
+def test_a_likelihood_is_read_as_a_mapping_or_a_word(tmp_path: Path, text: str) -> None:
+    (tmp_path / "vaeval.yaml").write_text(text)
+    assert read_sidecar(tmp_path).likelihood == Likelihood(kind="gaussian", sigma=0.025)
+
+
 @pytest.mark.parametrize(
     ("text", "received", "expected"),
     [
@@ -39,6 +46,12 @@ def test_every_key_is_read(tmp_path: Path) -> None:
         ("scale: stddev", "'stddev'", "scale: log_variance, log_sigma, sigma or variance"),
         ("decoder_output: probs", "'probs'", "decoder_output: mean or logits"),
         ("image_shape: [28, 28, 4]", "[28, 28, 4]", "1 or 3 channels"),
+        ("likelihood: gaussian", "likelihood: 'gaussian'", "likelihood: a gaussian likelihood needs its sigma"),
+        ("likelihood: gaussian:wide", "likelihood[sigma]: 'wide'", "likelihood[sigma]: a number"),
+        ("likelihood: {kind: gaussian, sigma: -1}", "likelihood[sigma]: -1", "likelihood[sigma]: more than 0"),
+        ("likelihood: {kind: bernoulli, sigma: 1}", "'sigma': 1", "only a gaussian likelihood has a sigma"),
+        ("likelihood: {kind: laplace}", "'laplace'", "likelihood[kind]: bernoulli, gaussian or none"),
+        ("likelihood: {sigma: 1}", "{'sigma': 1}", "a likelihood needs its kind"),
         ("decoder_output: logits\nimage_range: [-1, 1]", "[-1, 1]", "the sigmoid of logits"),
         ("- image_range", "the file", "lines such as `name: value`"),
         ("image_range: [0, 1", "while parsing", "YAML lines"),
