@@ -24,7 +24,7 @@ import numpy as np
 
 from vaeval_core.features.catalogue import load_extractor, resolve_extractor
 from vaeval_core.features.fid_weights import import_fid_weights
-from vaeval_core.features.inception_extractor import ClassifyingInceptionExtractor
+from vaeval_core.features.inception_extractor import InceptionExtractor
 from vaeval_core.types import Float32, Uint8
 
 BAR = 2e-5
@@ -49,7 +49,7 @@ def main() -> int:
         spec = resolve_extractor("inception-v3-fid", weights=path, weights_folder=Path(folder))
         ours = load_extractor(spec, Path(folder))
         theirs = fidelity_extractor(path)
-    assert isinstance(ours, ClassifyingInceptionExtractor)
+    assert isinstance(ours, InceptionExtractor)
     worst = 0.0
     print(f"{'size':>9}  {'images':>6}  {'pool3':>9}  {'logits without bias':>19}")
     for height, width in SIZES:
