@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import http.client
 import urllib.error
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from vaeval_core.errors import InvalidInput, NotFound, WeightsUnavailable
@@ -18,24 +18,32 @@ from vaeval_core.features.resumable_download import OnProgress, download, ignore
 from vaeval_core.features.verified_weights import Digests, WeightsFolder, digests_of
 
 
-def import_weights(path: Path, folder: Path, published: PublishedFile, *, allow_unverified: bool = False) -> str:
+def import_weights(
+    path: Path,
+    folder: Path,
+    published: PublishedFile,
+    *,
+    allow_unverified: bool = False,
+    check: Callable[[Path], None] = lambda _path: None,
+) -> str:
     """Copy a file that the user brings into the weights folder.
 
     If it is the published file, that is noted, and `find_published` finds it from now on. Where nothing would change
     nothing is written, so the folder may be read-only then.
 
     Args:
-        path: The file. What is in it is for the caller to check.
+        path: The file.
         folder: Weights folder, made if missing.
         published: The file that is expected here as a rule.
         allow_unverified: Take any other file, too. One that was taken before needs no second permission.
+        check: Looks at what is in a file that may be taken, and raises if it is of no use.
 
     Returns:
         sha256 of the file.
 
     Raises:
         NotFound: There is no such file.
-        InvalidInput: It cannot be read, or is not the published one and nobody allowed that.
+        InvalidInput: It cannot be read, is not the published one and nobody allowed that, or is of no use.
         StorageFailed: The folder cannot be read or written.
     """
     require_file(path, published.name)
@@ -46,6 +54,7 @@ def import_weights(path: Path, folder: Path, published: PublishedFile, *, allow_
         is_known = store.holds(digests.sha256)
         if not (is_published or is_known or allow_unverified):
             raise unverified(path, digests.sha256, [published])
+        check(path)
         if not is_known or (is_published and store.labelled(published.name) is None):
             with store.writing():
                 if not is_known:

@@ -327,6 +327,24 @@ def test_a_file_of_another_digest_is_taken_only_with_permission_and_that_once(fo
     assert import_weights(given, folder, NOWHERE) == sha256
 
 
+def test_what_is_in_a_file_is_looked_at_only_when_it_may_be_taken(folder: Path, tmp_path: Path) -> None:
+    given = tmp_path / "mine.h5"
+    given.write_bytes(b"made to break whatever reads it")
+    looked_at: list[Path] = []
+
+    def refuse(path: Path) -> None:
+        looked_at.append(path)
+        raise InvalidInput("Of no use.", received=path)
+
+    with pytest.raises(InvalidInput, match="no known digest"):
+        import_weights(given, folder, NOWHERE, check=refuse)
+    assert looked_at == []
+    with pytest.raises(InvalidInput, match="Of no use"):
+        import_weights(given, folder, NOWHERE, check=refuse, allow_unverified=True)
+    assert looked_at == [given]
+    assert not folder.exists()
+
+
 def test_the_published_file_given_once_is_found_from_then_on(folder: Path, tmp_path: Path) -> None:
     given = tmp_path / "renamed.h5"
     given.write_bytes(CONTENT)
