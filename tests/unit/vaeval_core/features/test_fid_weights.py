@@ -29,6 +29,7 @@ from vaeval_core.features.fid_weights import (
     read_tensors,
 )
 from vaeval_core.features.verified_weights import WeightsFolder, digests_of
+from vaeval_core.features.weights_catalogue import is_published
 
 DIGEST = tensors_digest(dict(small_tensors()))
 
@@ -75,6 +76,12 @@ def test_the_published_graph_is_converted_and_noted(graph_path: Path, folder: Pa
     np.testing.assert_array_equal(tensors["conv_3/conv2d_params"], small_tensors()["conv_3/conv2d_params"])
     # From now on it is found without file and network.
     assert find_fid_weights(None, folder) == DIGEST
+    assert is_published("inception-v3-fid", DIGEST, folder)
+    assert not is_published("inception-v3-fid", "c" * 64, folder)
+
+
+def test_weights_that_follow_from_the_program_are_not_somebodys_own(folder: Path) -> None:
+    assert is_published("inception-v3-random", "c" * 64, folder)
 
 
 @published
