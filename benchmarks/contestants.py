@@ -17,9 +17,13 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from vaeval_core.features.base import FeatureExtractor
+    from vaeval_core.protocol import Precision
 
 Images = np.ndarray
 Extract = Callable[[Images], np.ndarray]
@@ -30,7 +34,7 @@ BATCH = 32
 SIDE = 299
 
 
-def vaeval_extractor(precision: str) -> Contestant:
+def vaeval_extractor(precision: Precision) -> Contestant:
     """This project's extractor."""
 
     def make(threads: int) -> Extract:
@@ -39,13 +43,13 @@ def vaeval_extractor(precision: str) -> Contestant:
     return make
 
 
-def make_extractor(threads: int, precision: str) -> Any:
+def make_extractor(threads: int, precision: Precision) -> FeatureExtractor:
     """This project's extractor with untrained weights, TensorFlow held to that many threads."""
     from vaeval_core.features.catalogue import load_extractor, resolve_extractor
 
     _tensorflow(threads)
     nowhere = Path(tempfile.gettempdir())
-    spec = resolve_extractor("inception-v3-random", weights=None, weights_folder=nowhere, precision=precision)  # type: ignore[arg-type]
+    spec = resolve_extractor("inception-v3-random", weights=None, weights_folder=nowhere, precision=precision)
     return load_extractor(spec, nowhere)
 
 
