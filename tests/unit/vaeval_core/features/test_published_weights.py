@@ -149,6 +149,18 @@ def test_a_download_that_breaks_off_is_gone_on_with(server: Server, folder: Path
 
 
 @pytest.mark.service
+@pytest.mark.parametrize("path", ["/good", "/without-length"])
+def test_a_download_that_does_not_end_is_given_up_and_does_not_fill_the_disk(
+    server: Server, folder: Path, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resumable_download, "MOST_BYTES", 1_000_000)
+    with pytest.raises(WeightsUnavailable) as caught:
+        find_published(server.file_at(path), folder)
+    assert "went on for more than 1,000,000 bytes" in str(caught.value.received)
+    assert names_in(folder) == set()
+
+
+@pytest.mark.service
 def test_a_server_that_cannot_go_on_sends_it_all_again(server: Server, folder: Path) -> None:
     folder.mkdir()
     (folder / f"{NAME}.partial").write_bytes(CONTENT[:5000])
