@@ -227,19 +227,29 @@ def _torch(threads: int) -> Any:
 
     torch.set_num_threads(threads)
     torch.set_grad_enabled(False)
+    make_torchvision_importable()
+    return torch
+
+
+def make_torchvision_importable() -> bool:
+    """False if it is not installed.
+
+    A torchvision built for GPUs cannot load its operators under a PyTorch for CPUs. Nothing here calls them, but importing
+    it expects two to be declared.
+    """
     try:
         import torchvision  # noqa: F401
+    except ImportError:
+        return False
     except RuntimeError:
-        # A torchvision built for GPUs cannot load its operators under a PyTorch for CPUs. Nothing here calls them, but
-        # importing it expects two to be declared.
+        import torch
+
         for module in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
             del sys.modules[module]
         for operator in ("nms", "qnms"):
             signature = f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
             torch.library.define(*signature)
-    except ImportError:
-        pass
-    return torch
+    return True
 
 
 def _without_download(module: Any) -> Any:

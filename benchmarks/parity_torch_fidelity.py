@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.contestants import make_torchvision_importable
 from vaeval_core.features.catalogue import load_extractor, resolve_extractor
 from vaeval_core.features.fid_weights import import_fid_weights
 from vaeval_core.features.inception_extractor import InceptionExtractor
@@ -109,7 +110,7 @@ def fidelity_extractor(path: Path) -> Any:
 
 
 def _fidelity_network() -> Any:
-    if importlib.util.find_spec("torchvision") is None:
+    if "torchvision" not in sys.modules and not make_torchvision_importable():
         _stand_in_for_torchvision()
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
