@@ -177,13 +177,15 @@ def test_in_bfloat16_too_a_feature_depends_on_its_own_image_alone(in_bfloat16: N
 
 
 def test_bfloat16_shifts_fid_by_no_more_than_declared(inception: Any, in_bfloat16: NetworkExtractor) -> None:
-    """docs/precision.md declares two per cent; with forty images, where the shift is largest beside the distance."""
+    """docs/precision.md declares two per cent, from a measurement with more images: this guards it at three levels."""
     digits = digits_split("train")[0]
-    noisy = np.random.default_rng(0).normal(digits[40:80], 40).clip(0, 255).astype(np.uint8)
+    random = np.random.default_rng(0)
+    levels = [random.normal(digits[40:80], noise).clip(0, 255).astype(np.uint8) for noise in (0, 5, 40)]
     in_float32 = NetworkExtractor(spec(2048), inception, scale_to_graph_range, batch=8)
-    distances = []
+    distances: list[list[float]] = []
     for extractor in (in_float32, in_bfloat16):
         reference = fit_gaussian(FeatureRows.from_rows(extractor.extract(digits[:40])))
-        distances.append(frechet_distance(FeatureRows.from_rows(extractor.extract(noisy)), reference))
+        features = [extractor.extract(images) for images in levels]
+        distances.append([frechet_distance(FeatureRows.from_rows(rows), reference) for rows in features])
     assert distances[1] == pytest.approx(distances[0], rel=0.02)
-    assert distances[1] != distances[0]
+    assert all(full != rounded for full, rounded in zip(*distances, strict=True))
