@@ -60,7 +60,7 @@ def import_weights(
                 if not is_known:
                     with path.open("rb") as source:
                         store.add(source, lambda arrived: _same_as(digests, arrived, path))
-                if is_published:
+                if is_published and published.is_in(store.path_of(digests.sha256)):
                     store.label(published.name, store.path_of(digests.sha256))
     except OSError as error:
         raise unreadable(path, error) from error
@@ -100,8 +100,13 @@ def find_published(
             return known
         found = find_on_disk(published, (folder, *other_folders))
         if found is not None:
-            with found.open("rb") as source:
-                sha256 = store.add(source).sha256
+            try:
+                with found.open("rb") as source:
+                    sha256 = store.add(source).sha256
+            except OSError as error:
+                raise unreadable(found, error) from error
+            if not published.is_in(store.path_of(sha256)):
+                raise changed_meanwhile(found, f"{published.known_by} at first, then sha256 {sha256}")
         else:
             partial = download_published(published, store, on_progress)
             sha256 = digests_of(partial).sha256
@@ -174,6 +179,16 @@ def require_file(path: Path, usual_name: str) -> None:
         )
 
 
+def changed_meanwhile(path: Path, digests: str) -> InvalidInput:
+    """The error about a file that somebody writes to while it is read."""
+    return InvalidInput(
+        "The weights file changed while it was read.",
+        received=f"{path}: {digests}",
+        expected="a file that nobody is writing to",
+        next_step="try again when it is there for good",
+    )
+
+
 def unreadable(path: Path, error: OSError) -> InvalidInput:
     """The error about a user's file that cannot be read."""
     return InvalidInput(
@@ -216,8 +231,4 @@ def _no_download(published: PublishedFile, happened: str) -> WeightsUnavailable:
 
 def _same_as(before: Digests, arrived: Digests, path: Path) -> None:
     if arrived != before:
-        raise InvalidInput(
-            "The weights file changed while it was copied.",
-            received=f"{path}: sha256 {before.sha256}, then {arrived.sha256}",
-            expected="a file that nobody is writing to",
-        )
+        raise changed_meanwhile(path, f"sha256 {before.sha256}, then {arrived.sha256}")

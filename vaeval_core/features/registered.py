@@ -177,8 +177,16 @@ def _version(entry: EntryPoint, features_of: Callable[[Uint8], Any]) -> str:
 def _dimension(name: str, features_of: Callable[[Uint8], Any]) -> int:
     stated = getattr(features_of, "dimension", None)
     if stated is None:
-        probed = _checked(name, features_of(np.zeros(_PROBE_SHAPE, np.uint8)), (_PROBE_SHAPE[0], None))
-        return int(probed.shape[1])
+        try:
+            given = features_of(np.zeros(_PROBE_SHAPE, np.uint8))
+        except Exception as error:  # somebody's code can raise anything
+            raise InvalidInput(
+                f"The registered extractor {name} states no dimension and failed when it was tried out.",
+                received=f"{type(error).__name__}: {error}",
+                expected=f"features of uint8 images of shape {_PROBE_SHAPE}, or an attribute `dimension`",
+                next_step="repair it, or tell its author",
+            ) from error
+        return int(_checked(name, given, (_PROBE_SHAPE[0], None)).shape[1])
     if not isinstance(stated, int) or stated < 1:
         raise InvalidInput(
             f"The registered extractor {name} states no usable dimension.",

@@ -316,6 +316,29 @@ def test_a_file_of_another_content_elsewhere_is_not_used(
         find_published(NOWHERE, folder, other_folders=(tmp_path,))
 
 
+class Overtaken(PublishedFile):
+    """Somebody writes to the file as soon as it was found to be this one."""
+
+    def is_in(self, path: Path) -> bool:
+        was_in = super().is_in(path)
+        if was_in and path.name == self.name:
+            path.write_bytes(b"something else")
+        return was_in
+
+
+def test_a_file_that_changes_after_it_was_compared_is_not_labelled(folder: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "models"
+    cache.mkdir()
+    (cache / NAME).write_bytes(CONTENT)
+    published = Overtaken(NAME, NOWHERE.url, NOWHERE.algorithm, NOWHERE.digest)
+    with pytest.raises(InvalidInput) as caught:
+        find_published(published, folder, other_folders=(cache,))
+    assert "changed while it was read" in caught.value.what
+    assert str(cache / NAME) in str(caught.value.received)
+    assert f"md5 {NOWHERE.digest} at first, then sha256" in str(caught.value.received)
+    assert WeightsFolder(folder).labelled(NAME) is None
+
+
 def test_an_imported_file_is_copied_under_its_digest(folder: Path, tmp_path: Path) -> None:
     given = tmp_path / "mine.h5"
     given.write_bytes(b"my own weights")

@@ -207,6 +207,7 @@ def test_a_worker_without_the_package_lists_what_it_has(install: Install, tmp_pa
         ("def given(images):\n    return images[:1, 0, 0]", "uint8 of shape (1, 3) for 2 images", "shape (2, d)"),
         ("def given(images):\n    return images[:, 0, 0, :0]", "uint8 of shape (2, 0) for 2 images", "shape (2, d)"),
         ("def given(images):\n    return [['a']] * 2", "<U1 of shape (2, 1) for 2 images", "real numbers"),
+        ("def given(images):\n    raise OSError('no GPU')", "OSError: no GPU", "or an attribute `dimension`"),
         ("def given(images):\n    return 0\ngiven.dimension = 0", "dimension=0", "at least 1"),
         ("def given(images):\n    return 0\ngiven.dimension = '3'", "dimension='3'", "a whole number"),
     ],
