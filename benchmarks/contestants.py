@@ -17,9 +17,13 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from vaeval_core.features.base import FeatureExtractor
+    from vaeval_core.protocol import Precision
 
 Images = np.ndarray
 Extract = Callable[[Images], np.ndarray]
@@ -30,7 +34,7 @@ BATCH = 32
 SIDE = 299
 
 
-def vaeval_extractor(precision: str) -> Contestant:
+def vaeval_extractor(precision: Precision) -> Contestant:
     """This project's extractor."""
 
     def make(threads: int) -> Extract:
@@ -39,13 +43,13 @@ def vaeval_extractor(precision: str) -> Contestant:
     return make
 
 
-def make_extractor(threads: int, precision: str) -> Any:
+def make_extractor(threads: int, precision: Precision) -> FeatureExtractor:
     """This project's extractor with untrained weights, TensorFlow held to that many threads."""
     from vaeval_core.features.catalogue import load_extractor, resolve_extractor
 
     _tensorflow(threads)
     nowhere = Path(tempfile.gettempdir())
-    spec = resolve_extractor("inception-v3-random", weights=None, weights_folder=nowhere, precision=precision)  # type: ignore[arg-type]
+    spec = resolve_extractor("inception-v3-random", weights=None, weights_folder=nowhere, precision=precision)
     return load_extractor(spec, nowhere)
 
 
@@ -223,19 +227,29 @@ def _torch(threads: int) -> Any:
 
     torch.set_num_threads(threads)
     torch.set_grad_enabled(False)
+    make_torchvision_importable()
+    return torch
+
+
+def make_torchvision_importable() -> bool:
+    """False if it is not installed.
+
+    A torchvision built for GPUs cannot load its operators under a PyTorch for CPUs. Nothing here calls them, but importing
+    it expects two to be declared.
+    """
     try:
         import torchvision  # noqa: F401
+    except ImportError:
+        return False
     except RuntimeError:
-        # A torchvision built for GPUs cannot load its operators under a PyTorch for CPUs. Nothing here calls them, but
-        # importing it expects two to be declared.
+        import torch
+
         for module in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
             del sys.modules[module]
         for operator in ("nms", "qnms"):
             signature = f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
             torch.library.define(*signature)
-    except ImportError:
-        pass
-    return torch
+    return True
 
 
 def _without_download(module: Any) -> Any:

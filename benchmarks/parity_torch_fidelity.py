@@ -22,9 +22,10 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.contestants import make_torchvision_importable
 from vaeval_core.features.catalogue import load_extractor, resolve_extractor
 from vaeval_core.features.fid_weights import import_fid_weights
-from vaeval_core.features.inception_extractor import ClassifyingInceptionExtractor
+from vaeval_core.features.inception_extractor import InceptionExtractor
 from vaeval_core.types import Float32, Uint8
 
 BAR = 2e-5
@@ -49,7 +50,7 @@ def main() -> int:
         spec = resolve_extractor("inception-v3-fid", weights=path, weights_folder=Path(folder))
         ours = load_extractor(spec, Path(folder))
         theirs = fidelity_extractor(path)
-    assert isinstance(ours, ClassifyingInceptionExtractor)
+    assert isinstance(ours, InceptionExtractor)
     worst = 0.0
     print(f"{'size':>9}  {'images':>6}  {'pool3':>9}  {'logits without bias':>19}")
     for height, width in SIZES:
@@ -109,7 +110,7 @@ def fidelity_extractor(path: Path) -> Any:
 
 
 def _fidelity_network() -> Any:
-    if importlib.util.find_spec("torchvision") is None:
+    if "torchvision" not in sys.modules and not make_torchvision_importable():
         _stand_in_for_torchvision()
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 

@@ -18,12 +18,18 @@ from cli.number_formats import count, id_list, with_error
 
 if TYPE_CHECKING:
     from scheduler.store.base import ReadStore
+    from vaeval_core.protocol import ExtractorSpec
 
 Row = Mapping[str, Any]
 """A row of the view `leaderboard`."""
 
 COMPARABLE_EXTRACTORS = frozenset({"inception-v3-fid"})
-"""Feature networks whose FID may stand beside published ones."""
+"""Feature networks whose FID may stand beside published ones, if weights, resize and precision are the published ones."""
+
+PUBLISHED_RESIZE = "tf1-bilinear"
+
+OWN_WEIGHTS = ",weights="
+"""In the name of a protocol, before the digest of weights that nobody publishes: whoever submits knows, the reader may not."""
 
 MOST_WARNINGS = 8
 """Lines of warnings below the tables: more are not read."""
@@ -71,7 +77,7 @@ def print_tables(reads: ReadStore, rows: Sequence[Row], *, marked: Collection[in
             rendering.note(
                 f"No room for {', '.join(hidden)}: widen the terminal, or `vaeval leaderboard --format csv`."
             )
-    for warning in dict.fromkeys(warning for row in rows for warning in _warnings(row)):
+    for warning in _warnings(reads, rows):
         rendering.note(warning)
     if any(row["evaluation"] in marked for row in rows):
         rendering.note("▸ marks the evaluations of this command.")
@@ -195,10 +201,31 @@ def _text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _warnings(row: Row) -> list[str]:
-    if row["extractor"] in COMPARABLE_EXTRACTORS or row["fid"] is None:
+def _warnings(reads: ReadStore, rows: Sequence[Row]) -> list[str]:
+    """Which FID compares with nothing published: one look at each fingerprint, all in one query."""
+    with_fid = {row["fingerprint"]: row for row in rows if row["fid"] is not None}
+    if not with_fid:
         return []
-    return [f"FID on features of {row['extractor']} ranks these checkpoints; it is not comparable to published FID."]
+    records = reads.evaluations([row["evaluation"] for row in with_fid.values()])
+    extractors = {record.fingerprint: record.protocol.extractor for record in records}
+    found = [why_not_published(row, extractors[fingerprint]) for fingerprint, row in with_fid.items()]
+    return list(dict.fromkeys(sentence for sentence in found if sentence is not None))
+
+
+def why_not_published(row: Row, extractor: ExtractorSpec) -> str | None:
+    """One sentence if FID of this row may not stand beside published FID; None if it may."""
+    different = {
+        "weights that nobody publishes": OWN_WEIGHTS in row["protocol"],
+        f"resize {extractor.resize}": extractor.resize != PUBLISHED_RESIZE,
+        extractor.precision: extractor.precision != "float32",
+    }
+    how = ", ".join(words for words, is_so in different.items() if is_so)
+    features = extractor.name
+    if extractor.name in COMPARABLE_EXTRACTORS:
+        if not how:
+            return None
+        features = f"{features} ({how})"
+    return f"FID on features of {features} ranks these checkpoints; it is not comparable to published FID."
 
 
 def _markdown_line(cells: Sequence[str]) -> str:

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cli.boards import OWN_WEIGHTS
 from cli.checkpoint_arguments import assumptions, at_most, described_checkpoints
+from cli.download_progress import download_display
 from cli.number_formats import count
 from vaeval_core.errors import InvalidInput
 
@@ -48,7 +50,7 @@ class Gathered:
     """What a wish came to.
 
     Attributes:
-        request: The protocol as wished.
+        request: The protocol as wished; weights that nobody publishes stand in its name, for they rank separately.
         images: The real images.
         requests: What to submit.
         forward_passes: Images through the feature network if nothing is stored yet.
@@ -73,6 +75,7 @@ def gather(wish: Wish, settings: Settings, *, on_images_surveyed: Callable[[int,
     tags, seeds, request = read_tags(wish.tags), read_seeds(wish.seed, wish.seeds), wished_protocol(wish)
 
     from vaeval_core.features.catalogue import resolve_extractor
+    from vaeval_core.features.weights_catalogue import is_published
     from vaeval_core.images.catalogue import survey_images
 
     _require_data(wish.data)
@@ -83,13 +86,17 @@ def gather(wish: Wish, settings: Settings, *, on_images_surveyed: Callable[[int,
         cache_folder=settings.home / "datasets",
         on_progress=on_images_surveyed,
     )
-    extractor = resolve_extractor(
-        request.extractor,
-        weights=wish.weights,
-        weights_folder=settings.home / "weights",
-        resize=request.extractor_resize,
-        precision=request.extractor_precision,
-    )
+    with download_display(f"fetching the weights of {request.extractor}") as show:
+        extractor = resolve_extractor(
+            request.extractor,
+            weights=wish.weights,
+            weights_folder=settings.home / "weights",
+            resize=request.extractor_resize,
+            precision=request.extractor_precision,
+            on_progress=show,
+        )
+    if not is_published(extractor.name, extractor.weights_digest, settings.home / "weights"):
+        request = request.model_copy(update={"name": f"{request.name}{OWN_WEIGHTS}{extractor.weights_digest[:12]}"})
 
     from scheduler.submission import forward_passes, prepare, without_duplicates
     from vaeval_core.shard_plan import DEFAULT_SHARD_SIZE

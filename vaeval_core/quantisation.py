@@ -20,8 +20,11 @@ def to_uint8(images: Float32) -> Uint8:
     >>> to_uint8(np.float32([[-0.2, 0.5, 1.7]]))
     array([[  0, 128, 255]], dtype=uint8)
     """
-    levels = np.rint(np.clip(images, np.float32(0), np.float32(1)) * np.float32(255))
-    pixels: Uint8 = np.nan_to_num(levels, copy=False, nan=0.0).astype(np.uint8)
+    levels = np.fmax(images, np.float32(0))  # of NaN and 0 it takes 0
+    np.minimum(levels, np.float32(1), out=levels)
+    np.multiply(levels, np.float32(255), out=levels)
+    np.rint(levels, out=levels)
+    pixels: Uint8 = levels.astype(np.uint8)
     return pixels
 
 

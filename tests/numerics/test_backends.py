@@ -47,6 +47,7 @@ for resize in ("tf1-bilinear", "clean", "half-pixel"):
     if resize == "tf1-bilinear":
         alone = NetworkExtractor(spec, network, scale_to_graph_range, batch=len(images)).extract(images[1:2])
         np.save(folder / f"{backend}-alone.npy", alone)
+        np.save(folder / f"{backend}-backwards.npy", extractor.extract(images[::-1]))
 """
 
 
@@ -83,8 +84,10 @@ def test_features_are_those_of_tensorflow(backend: str, folder: Path, on_tensorf
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
     features = run_backend(backend, folder)
-    assert features.keys() == on_tensorflow.keys() == {"tf1-bilinear", "clean", "half-pixel", "alone"}
+    taken = {"tf1-bilinear", "clean", "half-pixel", "alone", "backwards"}
+    assert features.keys() == on_tensorflow.keys() == taken
     for resize, expected in on_tensorflow.items():
         atol = TOLERANCE * float(np.abs(expected).max())
         np.testing.assert_allclose(features[resize], expected, rtol=0, atol=atol, err_msg=resize)
     np.testing.assert_array_equal(features["alone"], features["tf1-bilinear"][1:2])
+    np.testing.assert_array_equal(features["backwards"], features["tf1-bilinear"][::-1])

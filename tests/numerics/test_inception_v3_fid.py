@@ -10,11 +10,11 @@ import pytest
 
 from tests.inception_tensors import random_tensors
 from tests.numerics.inception_graph import graph_definition, run_graph
-from vaeval_core.features.base import LogitsExtractor, SpatialExtractor
-from vaeval_core.features.catalogue import load_extractor, resolve_extractor
+from vaeval_core.features import load_extractor
+from vaeval_core.features.catalogue import resolve_extractor
 from vaeval_core.features.converted_weights import Tensors, fold, load_converted
 from vaeval_core.features.fid_weights import import_fid_weights
-from vaeval_core.features.inception_extractor import ClassifyingInceptionExtractor
+from vaeval_core.features.inception_extractor import InceptionExtractor
 from vaeval_core.features.inception_v3 import build_network, scale_to_graph_range
 from vaeval_core.features.verified_weights import WeightsFolder
 from vaeval_core.protocol import ExtractorSpec
@@ -53,9 +53,9 @@ def tensors(weights_folder: Path, spec: ExtractorSpec) -> Tensors:
 
 
 @pytest.fixture(scope="module")
-def extractor(spec: ExtractorSpec, tensors: Tensors) -> ClassifyingInceptionExtractor:
+def extractor(spec: ExtractorSpec, tensors: Tensors) -> InceptionExtractor:
     """As the catalogue makes it, but of batches of two, to be quick."""
-    return ClassifyingInceptionExtractor(
+    return InceptionExtractor(
         spec, build_network(fold(tensors)), scale_to_graph_range, classifier=tensors["softmax/weights"], batch=2
     )
 
@@ -84,7 +84,7 @@ def test_the_tensors_are_the_constants_of_the_graph_bit_for_bit(tensors: Tensors
 
 @pytest.mark.parametrize(("height", "width"), [(40, 56), (320, 300)])
 def test_features_and_logits_are_those_of_the_graph_run_by_tensorflow(
-    extractor: ClassifyingInceptionExtractor, definition: Any, height: int, width: int
+    extractor: InceptionExtractor, definition: Any, height: int, width: int
 ) -> None:
     images = varied_images(2, height, width)
     pooled, logits, spatial = run_graph(definition, images, FETCHES)
@@ -94,14 +94,14 @@ def test_features_and_logits_are_those_of_the_graph_run_by_tensorflow(
     assert largest_difference(extractor.spatial_features(images), seven_channels) <= 2e-5
 
 
-def test_logits_leave_the_bias_out(extractor: ClassifyingInceptionExtractor, definition: Any) -> None:
+def test_logits_leave_the_bias_out(extractor: InceptionExtractor, definition: Any) -> None:
     images = varied_images(1, 24, 24)
     (with_bias,) = run_graph(definition, images, ["softmax/logits:0"])
     difference = with_bias - extractor.logits(images)
     np.testing.assert_allclose(difference[0], random_tensors()["softmax/biases"], rtol=0, atol=1e-3)
 
 
-def test_what_is_taken_of_an_image_depends_on_it_alone(extractor: ClassifyingInceptionExtractor) -> None:
+def test_what_is_taken_of_an_image_depends_on_it_alone(extractor: InceptionExtractor) -> None:
     images = varied_images(5, 24, 32)
     order = np.random.default_rng(4).permutation(5)
     for take in (extractor.extract, extractor.logits, extractor.spatial_features):
@@ -110,11 +110,32 @@ def test_what_is_taken_of_an_image_depends_on_it_alone(extractor: ClassifyingInc
         np.testing.assert_array_equal(take(images[3:4]), together[3:4])
 
 
-def test_the_catalogue_gives_an_extractor_that_says_what_it_is(weights_folder: Path, spec: ExtractorSpec) -> None:
-    loaded = load_extractor(spec, weights_folder)
+def test_in_bfloat16_everything_is_taken_from_the_same_layers(
+    spec: ExtractorSpec, tensors: Tensors, extractor: InceptionExtractor
+) -> None:
+    """Eight significant bits, so a layer beside the right one would show."""
+    in_bfloat16 = InceptionExtractor(
+        spec.model_copy(update={"precision": "bfloat16"}),
+        build_network(fold(tensors)),
+        scale_to_graph_range,
+        classifier=tensors["softmax/weights"],
+        batch=2,
+    )
+    images = varied_images(2, 24, 32)
+    for take, same in (
+        (in_bfloat16.extract, extractor.extract),
+        (in_bfloat16.logits, extractor.logits),
+        (in_bfloat16.spatial_features, extractor.spatial_features),
+    ):
+        difference = largest_difference(take(images), same(images))
+        assert 1e-4 < difference < 0.05
+
+
+def test_a_notebook_gets_the_same_by_the_name_and_the_file(
+    weights_folder: Path, spec: ExtractorSpec, extractor: InceptionExtractor
+) -> None:
+    loaded = load_extractor("inception-v3-fid", weights_folder.parent / "graph.pb", weights_folder=weights_folder)
     assert (loaded.spec, loaded.dimension, loaded.digest) == (spec, 2048, spec.weights_digest)
     assert (spec.resize, spec.precision) == ("tf1-bilinear", "float32")
-    assert isinstance(loaded, ClassifyingInceptionExtractor)
-    classifies: LogitsExtractor = loaded
-    places: SpatialExtractor = loaded
-    assert classifies.spec == places.spec
+    images = varied_images(1, 24, 32)
+    assert largest_difference(loaded.logits(images), extractor.logits(images)) <= 1e-5

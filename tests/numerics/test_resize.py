@@ -12,6 +12,8 @@ from vaeval_core.types import Float32
 SIZES = [(8, 8), (28, 28), (32, 32), (64, 48), (178, 218), (299, 299), (480, 640)]
 """(height, width)."""
 
+EXTREMES = [(1, 1), (1, 1000), (1000, 1), (300, 298), (1024, 768)]
+
 TOLERANCE = 1e-5 * 255
 
 
@@ -27,7 +29,7 @@ def resized(kind: str, images: Float32, height: int, width: int) -> Float32:
 
 
 @pytest.mark.tensorflow
-@pytest.mark.parametrize(("height", "width"), SIZES)
+@pytest.mark.parametrize(("height", "width"), SIZES + EXTREMES)
 def test_tf1_bilinear_is_the_resize_of_the_published_graph(height: int, width: int) -> None:
     import tensorflow as tf
 
@@ -39,7 +41,7 @@ def test_tf1_bilinear_is_the_resize_of_the_published_graph(height: int, width: i
 
 
 @pytest.mark.tensorflow
-@pytest.mark.parametrize(("height", "width"), SIZES)
+@pytest.mark.parametrize(("height", "width"), SIZES + EXTREMES)
 def test_half_pixel_is_what_keras_users_call(height: int, width: int) -> None:
     import tensorflow as tf
 
@@ -61,10 +63,7 @@ def test_area_is_tensorflows_area_where_sizes_divide(height: int, width: int) ->
 @pytest.mark.parametrize(
     ("height", "width", "side"),
     [
-        *((height, width, 299) for height, width in SIZES),
-        (1, 1, 299),
-        (300, 299, 299),
-        (1024, 768, 299),
+        *((height, width, 299) for height, width in SIZES + EXTREMES),
         (299, 299, 32),
     ],
 )

@@ -4,6 +4,7 @@ From a notebook:
 
     extractor = load_extractor("inception-v3-fid", weights="classify_image_graph_def.pb")
     features = extractor.extract(images)                  # uint8 (n, h, w, 3) → float32 (n, 2048)
+    logits = extractor.logits(images)                     # (n, 1008), where the network classifies
 """
 
 from __future__ import annotations

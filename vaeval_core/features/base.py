@@ -1,9 +1,11 @@
-"""What a feature extractor promises, and what those with an Inception network inside promise beyond it."""
+"""What a feature extractor promises: images in, features out, and what else its network has to say."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Protocol
 
+from vaeval_core.errors import InvalidInput
 from vaeval_core.protocol import ExtractorSpec
 from vaeval_core.types import Float32, Uint8
 
@@ -16,30 +18,53 @@ class FeatureExtractor(Protocol):
     """
 
     @property
+    @abstractmethod
     def spec(self) -> ExtractorSpec:
         """What identifies these features in a protocol."""
 
     @property
     def dimension(self) -> int:
         """Length of a feature vector."""
+        return self.spec.dimension
 
     @property
     def digest(self) -> str:
         """sha256 of the weights, or of the recipe where there are none."""
+        return self.spec.weights_digest
 
+    @abstractmethod
     def extract(self, images: Uint8) -> Float32:
-        """Features (n, d) float32 of images (n, h, w, c) uint8, any h and w, c of 1 or 3 (grey is repeated)."""
+        """Features (n, d) float32 of images (n, h, w, c) uint8, any h and w, c of 1 or 3 (grey is repeated).
 
-
-class SpatialExtractor(FeatureExtractor, Protocol):
-    """A feature extractor that also says what is where."""
-
-    def spatial_features(self, images: Uint8) -> Float32:
-        """Features (n, k) float32 before places are pooled, of images as for `extract`."""
-
-
-class LogitsExtractor(FeatureExtractor, Protocol):
-    """A feature extractor that also classifies."""
+        Raises:
+            ImagesRejected: Anything else, or nothing.
+        """
 
     def logits(self, images: Uint8) -> Float32:
-        """Logits (n, classes) float32 of images as for `extract`; softmax of them are probabilities."""
+        """Logits (n, classes) float32 of images as for `extract`: what the Inception score is computed of.
+
+        Raises:
+            ImagesRejected: As `extract`.
+            InvalidInput: The network does not classify.
+        """
+        raise self._without_logits()
+
+    def spatial_features(self, images: Uint8) -> Float32:
+        """Features (n, k) float32 before places are pooled, of images as for `extract`: what sFID is computed of.
+
+        Raises:
+            ImagesRejected: As `extract`.
+            InvalidInput: The network is not the one that sFID is defined on.
+        """
+        raise self._without("spatial features", "an extractor with the Inception network that sFID is defined on")
+
+    def _without_logits(self) -> InvalidInput:
+        return self._without("logits", "an extractor whose network classifies")
+
+    def _without(self, what: str, needed: str) -> InvalidInput:
+        return InvalidInput(
+            f"The extractor {self.spec.name} gives no {what}.",
+            received=self.spec.name,
+            expected=needed,
+            next_step='load_extractor("inception-v3-fid")',
+        )

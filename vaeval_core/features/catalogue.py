@@ -11,6 +11,7 @@ import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from vaeval_core.errors import InvalidInput
 from vaeval_core.features.base import FeatureExtractor
@@ -23,7 +24,14 @@ from vaeval_core.features.pixels import RECIPE_DIGEST, load_pixels
 from vaeval_core.features.random_weights import WEIGHTS_DIGEST, load_random_inception
 from vaeval_core.features.registered import describe_registered, load_registered, registered_names
 from vaeval_core.features.resize import INCEPTION_RESIZES
+from vaeval_core.features.resumable_download import OnProgress, ignore_progress
 from vaeval_core.protocol import ExtractorSpec, Precision
+
+
+class _FindWeights(Protocol):
+    """(the user's file or None, weights folder) → digest, with the weights in the folder."""
+
+    def __call__(self, weights: Path | None, weights_folder: Path, *, on_progress: OnProgress) -> str: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +42,7 @@ class _Extractor:
         version: Raised when the same weights come to give other features.
         resize: How images reach the network's input size unless the user chooses, one of `resizes`.
         dimension: Length of a feature vector.
-        weights: A digest where weights follow from a recipe; else what finds a file of them, (the user's file or None,
-            weights folder) → sha256.
+        weights: A digest where weights follow from a recipe; else what finds a file of them.
         load: (spec, weights folder) → extractor.
         resizes: What the user may choose from, of `resize.RESIZE_KINDS`.
         precisions: Likewise.
@@ -44,7 +51,7 @@ class _Extractor:
     version: int
     resize: str
     dimension: int
-    weights: str | Callable[[Path | None, Path], str]
+    weights: str | _FindWeights
     load: Callable[[ExtractorSpec, Path], FeatureExtractor]
     resizes: tuple[str, ...] = INCEPTION_RESIZES
     precisions: tuple[Precision, ...] = ("float32", "bfloat16")
@@ -99,6 +106,7 @@ def resolve_extractor(
     weights_folder: Path,
     resize: str | None = None,
     precision: Precision = "float32",
+    on_progress: OnProgress = ignore_progress,
 ) -> ExtractorSpec:
     """What identifies the features of an extractor, with its weights brought to the weights folder.
 
@@ -108,6 +116,7 @@ def resolve_extractor(
         weights_folder: Made if a file has to be put there.
         resize: Another way to the network's input size than the extractor's own.
         precision: Arithmetic of the network.
+        on_progress: Told how far a download of weights is.
 
     Raises:
         InvalidInput: No such extractor, or it takes no weights file, or the file is not one for it, or it does not
@@ -132,7 +141,9 @@ def resolve_extractor(
     chosen = resize or extractor.resize
     _require_offered(name, "resize", chosen, extractor.resizes)
     _require_offered(name, "precision", precision, extractor.precisions)
-    digest = extractor.weights if isinstance(extractor.weights, str) else extractor.weights(weights, weights_folder)
+    digest = extractor.weights
+    if not isinstance(digest, str):
+        digest = digest(weights, weights_folder, on_progress=on_progress)
     return _spec(name, digest, chosen, precision)
 
 

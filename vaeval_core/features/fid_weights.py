@@ -25,6 +25,7 @@ from vaeval_core.features.converted_weights import (
 from vaeval_core.features.graph_definition import read_constants
 from vaeval_core.features.published_file import PublishedFile, open_content
 from vaeval_core.features.published_weights import (
+    changed_meanwhile,
     download_published,
     find_on_disk,
     require_file,
@@ -133,11 +134,7 @@ def import_fid_weights(path: Path, weights_folder: Path, *, allow_unverified: bo
             raise unverified(path, sha256, SOURCES)
         tensors = read_tensors(path)
         if digests_of(path).sha256 != sha256:
-            raise InvalidInput(
-                "The weights file changed while it was read.",
-                received=f"{path}, with sha256 {sha256} at first",
-                expected="a file that nobody is writing to",
-            )
+            raise changed_meanwhile(path, f"sha256 {sha256} at first")
     except OSError as error:
         raise unreadable(path, error) from error
     with store.writing():
@@ -164,11 +161,14 @@ def copy_verified_weights(other_folder: Path, weights_folder: Path) -> bool:
     return True
 
 
-def published_on_disk(store: WeightsFolder) -> Path | None:
+def published_on_disk(store: WeightsFolder) -> tuple[PublishedFile, Path] | None:
     """A published file, as it is published, in the weights folder or in PyTorch's cache; None if there is none."""
     torch_cache = Path("~/.cache/torch/hub/checkpoints").expanduser()
-    found = (find_on_disk(file, (store.folder, torch_cache)) for file in readable_sources())
-    return next((path for path in found if path is not None), None)
+    for file in readable_sources():
+        path = find_on_disk(file, (store.folder, torch_cache))
+        if path is not None:
+            return file, path
+    return None
 
 
 def readable_sources() -> tuple[PublishedFile, ...]:
@@ -217,7 +217,7 @@ def _convert_published(store: WeightsFolder, on_progress: OnProgress) -> str:
     """From disk if any of the published files is there, else from the network. Inside `writing`."""
     found = published_on_disk(store)
     if found is not None:
-        return _put(store, read_tensors(found), Source(found.name, digests_of(found).sha256), published=True)
+        return _put_published(store, *found)
     failures = []
     for file in readable_sources():
         try:
@@ -225,11 +225,22 @@ def _convert_published(store: WeightsFolder, on_progress: OnProgress) -> str:
         except WeightsUnavailable as error:
             failures.append(str(error.received))
             continue
-        digest = _put(store, read_tensors(partial), Source(file.name, digests_of(partial).sha256), published=True)
+        digest = _put_published(store, file, partial)
         for tried in SOURCES:
             store.discard(store.partial_path_of(tried.name))
         return digest
     raise unavailable("The weights of inception-v3-fid are", readable_sources(), "; ".join(failures))
+
+
+def _put_published(store: WeightsFolder, file: PublishedFile, path: Path) -> str:
+    """Convert a file that was found to be a published one; it may lie in a folder that other programs write to."""
+    try:
+        tensors, sha256 = read_tensors(path), digests_of(path).sha256
+        if not file.is_in(path):
+            raise changed_meanwhile(path, f"{file.known_by} at first, then sha256 {sha256}")
+    except OSError as error:
+        raise unreadable(path, error) from error
+    return _put(store, tensors, Source(file.name, sha256), published=True)
 
 
 def _put(store: WeightsFolder, tensors: Tensors, source: Source, *, published: bool) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
+from vaeval_core.features.base import FeatureExtractor
 from vaeval_core.features.inception_v3 import layer_name
 from vaeval_core.features.network_extractor import NetworkExtractor
 from vaeval_core.protocol import ExtractorSpec
@@ -22,13 +23,14 @@ SPATIAL_FEATURES = 17 * 17 * SPATIAL_CHANNELS
 """What sFID is computed of (Nash et al. 2021, arXiv:2103.03841): 2,023, about as many as pooled features."""
 
 
-class InceptionExtractor:
-    """A `FeatureExtractor` and `SpatialExtractor`. Not thread-safe.
+class InceptionExtractor(FeatureExtractor):
+    """Pooled features, spatial features and, where there is a classifier, logits of one network.
 
     Args:
         spec: What identifies the features.
         network: From `inception_v3.build_network`.
         scale_pixels: Values 0 … 255 to what the network expects.
+        classifier: (2048, classes) float32, the kernel of the published classifier; None where there is none.
         batch: Images per network call. Another size may change the last bits of a feature.
     """
 
@@ -38,9 +40,11 @@ class InceptionExtractor:
         network: Any,
         scale_pixels: Callable[[Any], Any],
         *,
+        classifier: Float32 | None = None,
         batch: int = NETWORK_BATCH,
     ) -> None:
         self._network = network
+        self._classifier = classifier
         self._scale_pixels = scale_pixels
         self._batch = batch
         self._pooled = NetworkExtractor(spec, network, scale_pixels, batch=batch)
@@ -49,16 +53,6 @@ class InceptionExtractor:
     def spec(self) -> ExtractorSpec:
         """What identifies these features in a protocol."""
         return self._pooled.spec
-
-    @property
-    def dimension(self) -> int:
-        """Length of a feature vector."""
-        return self.spec.dimension
-
-    @property
-    def digest(self) -> str:
-        """sha256 of the weights."""
-        return self.spec.weights_digest
 
     def extract(self, images: Uint8) -> Float32:
         """Features of images: the mean of the last block's output over its 8 × 8 places.
@@ -88,72 +82,6 @@ class InceptionExtractor:
         """
         return self._spatial.extract(images)
 
-    def with_network(self, network: Any, dimension: int) -> NetworkExtractor:
-        """What runs another network on the same input.
-
-        Args:
-            network: `keras.Model` from this network's input to (n, dimension).
-            dimension: Of its output.
-        """
-        spec = self.spec.model_copy(update={"dimension": dimension})
-        return NetworkExtractor(spec, network, self._scale_pixels, batch=self._batch)
-
-    @cached_property
-    def _spatial(self) -> NetworkExtractor:
-        import keras
-
-        tapped = self._network.get_layer(layer_name(SPATIAL_SCOPE)).output[..., :SPATIAL_CHANNELS]
-        flat = keras.ops.reshape(tapped, (-1, SPATIAL_FEATURES))
-        return self.with_network(keras.Model(self._network.input, flat, name="inception_v3_spatial"), SPATIAL_FEATURES)
-
-
-class ClassifyingInceptionExtractor:
-    """An `InceptionExtractor` that is a `LogitsExtractor`, too: its network has the published classifier on top.
-
-    Args:
-        spec: What identifies the features.
-        network: From `inception_v3.build_network`.
-        scale_pixels: Values 0 … 255 to what the network expects.
-        classifier: (2048, classes) float32, the kernel of the last layer.
-        batch: As in `InceptionExtractor`.
-    """
-
-    def __init__(
-        self,
-        spec: ExtractorSpec,
-        network: Any,
-        scale_pixels: Callable[[Any], Any],
-        *,
-        classifier: Float32,
-        batch: int = NETWORK_BATCH,
-    ) -> None:
-        self._network = network
-        self._classifier = classifier
-        self._inception = InceptionExtractor(spec, network, scale_pixels, batch=batch)
-
-    @property
-    def spec(self) -> ExtractorSpec:
-        """What identifies these features in a protocol."""
-        return self._inception.spec
-
-    @property
-    def dimension(self) -> int:
-        """Length of a feature vector."""
-        return self._inception.dimension
-
-    @property
-    def digest(self) -> str:
-        """sha256 of the weights."""
-        return self._inception.digest
-
-    def extract(self, images: Uint8) -> Float32:
-        """Features (n, 2048) float32; see `InceptionExtractor.extract`."""
-        return self._inception.extract(images)
-
-    def spatial_features(self, images: Uint8) -> Float32:
-        """Spatial features (n, 2023) float32; see `InceptionExtractor.spatial_features`."""
-        return self._inception.spatial_features(images)
-
     def logits(self, images: Uint8) -> Float32:
         """Logits without the bias of the classifier, of which the Inception score is computed.
 
@@ -167,11 +95,22 @@ class ClassifyingInceptionExtractor:
 
         Raises:
             ImagesRejected: Another dtype or shape.
+            InvalidInput: There is no classifier.
         """
         return self._classified.extract(images)
 
     @cached_property
+    def _spatial(self) -> NetworkExtractor:
+        import keras
+
+        tapped = self._network.get_layer(layer_name(SPATIAL_SCOPE)).output[..., :SPATIAL_CHANNELS]
+        flat = keras.ops.reshape(tapped, (-1, SPATIAL_FEATURES))
+        return self._ending(keras.Model(self._network.input, flat, name="inception_v3_spatial"), SPATIAL_FEATURES)
+
+    @cached_property
     def _classified(self) -> NetworkExtractor:
+        if self._classifier is None:
+            raise self._without_logits()
         import keras
 
         classes = self._classifier.shape[1]
@@ -185,4 +124,9 @@ class ClassifyingInceptionExtractor:
         network = keras.Model(self._network.input, layer(self._network.output), name="inception_v3_logits")
         network.trainable = False
         layer.set_weights([self._classifier])
-        return self._inception.with_network(network, classes)
+        return self._ending(network, classes)
+
+    def _ending(self, network: Any, dimension: int) -> NetworkExtractor:
+        """What runs a network from the same input to (n, dimension)."""
+        spec = self.spec.model_copy(update={"dimension": dimension})
+        return NetworkExtractor(spec, network, self._scale_pixels, batch=self._batch)

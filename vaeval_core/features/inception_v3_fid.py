@@ -13,17 +13,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vaeval_core.features.converted_weights import fold, holds_converted, load_converted
+from vaeval_core.errors import WeightsUnavailable
+from vaeval_core.features.converted_weights import fold, load_converted
 from vaeval_core.features.fid_weights import find_fid_weights
 from vaeval_core.features.inception_v3 import build_network, scale_to_graph_range
 from vaeval_core.features.verified_weights import WeightsFolder
 from vaeval_core.protocol import ExtractorSpec
 
 if TYPE_CHECKING:
-    from vaeval_core.features.inception_extractor import ClassifyingInceptionExtractor
+    from vaeval_core.features.inception_extractor import InceptionExtractor
 
 
-def load_fid_inception(spec: ExtractorSpec, weights_folder: Path) -> ClassifyingInceptionExtractor:
+def load_fid_inception(spec: ExtractorSpec, weights_folder: Path) -> InceptionExtractor:
     """The extractor of a spec, its weights verified once more.
 
     A worker on another machine than the one that submitted may have an empty folder; then the published weights are
@@ -33,12 +34,14 @@ def load_fid_inception(spec: ExtractorSpec, weights_folder: Path) -> Classifying
         WeightsUnavailable: The folder does not have the weights of the spec, and the published ones are others.
     """
     store = WeightsFolder(weights_folder)
-    if not holds_converted(store, spec.weights_digest):
+    try:
+        tensors = load_converted(store, spec.weights_digest)
+    except WeightsUnavailable:
         find_fid_weights(None, weights_folder)
-    tensors = load_converted(store, spec.weights_digest)
+        tensors = load_converted(store, spec.weights_digest)
 
-    from vaeval_core.features.inception_extractor import ClassifyingInceptionExtractor
+    from vaeval_core.features.inception_extractor import InceptionExtractor
 
-    return ClassifyingInceptionExtractor(
+    return InceptionExtractor(
         spec, build_network(fold(tensors)), scale_to_graph_range, classifier=tensors["softmax/weights"]
     )

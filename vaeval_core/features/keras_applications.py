@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from vaeval_core.errors import WeightsUnavailable
 from vaeval_core.features import keras_weights_file
 from vaeval_core.features.inception_v3_architecture import INPUT_SIZE
-from vaeval_core.features.keras_weights_file import check_keras_weights
+from vaeval_core.features.keras_weights_file import check_keras_weights, require_hdf5
 from vaeval_core.features.published_weights import find_published, import_weights
 from vaeval_core.features.resumable_download import OnProgress, ignore_progress
 from vaeval_core.features.verified_weights import WeightsFolder
@@ -57,9 +57,14 @@ def find_keras_weights(
         return find_published(
             keras_weights_file.PUBLISHED, weights_folder, other_folders=(keras_cache,), on_progress=on_progress
         )
-    if weights.exists():
-        check_keras_weights(weights)
-    return import_weights(weights, weights_folder, keras_weights_file.PUBLISHED, allow_unverified=allow_unverified)
+    require_hdf5(weights)
+    return import_weights(
+        weights,
+        weights_folder,
+        keras_weights_file.PUBLISHED,
+        allow_unverified=allow_unverified,
+        check=check_keras_weights,
+    )
 
 
 def load_keras_inception(spec: ExtractorSpec, weights_folder: Path) -> NetworkExtractor:

@@ -26,8 +26,27 @@ PUBLISHED = PublishedFile(
 )
 """The ImageNet weights that `keras.applications.InceptionV3(include_top=False)` downloads."""
 
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+
 LayerShapes = tuple[tuple[int, ...], ...]
 """The shapes of one layer's weights, in order."""
+
+
+def require_hdf5(path: Path) -> None:
+    """Refuse a file of another format by its first bytes; one that cannot be read is let through.
+
+    Asked before anything vouches for the file, for the HDF5 library was not made to read what somebody made up.
+
+    Raises:
+        InvalidInput: It is no HDF5 file.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(_SIGNATURE))
+    except OSError:
+        return  # for whoever reads it to say
+    if start != _SIGNATURE:
+        raise _rejected(path, "it is not an HDF5 file")
 
 
 def check_keras_weights(path: Path) -> None:
@@ -66,7 +85,8 @@ def _layer_shapes(path: Path) -> dict[str, LayerShapes]:
                 if weights:
                     shapes[layer] = tuple(tuple(file[layer][weight].shape) for weight in weights)
             return shapes
-    except (OSError, KeyError) as error:
+    except (AttributeError, KeyError, OSError, RuntimeError, TypeError, ValueError) as error:
+        # What h5py raises over a damaged file depends on where the damage is.
         raise _rejected(path, f"HDF5 says: {' '.join(str(error).split())}") from error
 
 

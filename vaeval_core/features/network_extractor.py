@@ -16,14 +16,20 @@ from typing import Any
 import numpy as np
 
 from vaeval_core.features.accepted_images import check_images
+from vaeval_core.features.base import FeatureExtractor
 from vaeval_core.features.resize import OVERSHOOTS, resize_matrix
 from vaeval_core.protocol import ExtractorSpec, Precision
 from vaeval_core.shard_plan import NETWORK_BATCH
 from vaeval_core.types import Float32, Uint8
 
+MOST_SIZES = 4
+"""Image sizes with a compiled program in memory, about 13 MB each: a folder may have a thousand sizes."""
 
-class NetworkExtractor:
-    """A `FeatureExtractor` that runs a Keras network. Not thread-safe.
+
+class NetworkExtractor(FeatureExtractor):
+    """Runs a Keras network.
+
+    A program is compiled for each image size that comes, which takes a second or two; the last `MOST_SIZES` are kept.
 
     Args:
         spec: What identifies the features; its `resize` and `precision` are obeyed here.
@@ -52,16 +58,6 @@ class NetworkExtractor:
         """What identifies these features in a protocol."""
         return self._spec
 
-    @property
-    def dimension(self) -> int:
-        """Length of a feature vector."""
-        return self._spec.dimension
-
-    @property
-    def digest(self) -> str:
-        """sha256 of the weights."""
-        return self._spec.weights_digest
-
     def extract(self, images: Uint8) -> Float32:
         """Features of images.
 
@@ -76,17 +72,25 @@ class NetworkExtractor:
         """
         check_images(images)
         shape = images.shape[1:]
-        if shape not in self._compiled:
-            self._compiled[shape] = self._compile(shape)
-        model = self._compiled[shape]
+        model = self._program(shape)
         features = np.empty((len(images), self._spec.dimension), np.float32)
         for start in range(0, len(images), self._batch):
-            part = images[start : start + self._batch]
+            # PyTorch takes no view that runs backwards, and all of them copy one that has gaps.
+            part = np.ascontiguousarray(images[start : start + self._batch])
             missing = self._batch - len(part)
             if missing:
                 part = np.concatenate([part, np.zeros((missing, *shape), np.uint8)])
             features[start : start + self._batch] = model.predict_on_batch(part)[: self._batch - missing]
         return features
+
+    def _program(self, shape: tuple[int, ...]) -> Any:
+        program = self._compiled.pop(shape, None)
+        if program is None:
+            while len(self._compiled) >= MOST_SIZES:
+                del self._compiled[next(iter(self._compiled))]  # the one that was not used for longest
+            program = self._compile(shape)
+        self._compiled[shape] = program
+        return program
 
     def _compile(self, shape: tuple[int, ...]) -> Any:
         import keras

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from vaeval_core.features.accepted_images import check_images
+from vaeval_core.features.base import FeatureExtractor
 from vaeval_core.features.resize import resize_matrix
 from vaeval_core.protocol import ExtractorSpec
 from vaeval_core.types import Float32, Uint8
@@ -29,8 +30,8 @@ RECIPE_DIGEST = hashlib.sha256(RECIPE.encode("ascii")).hexdigest()
 """Stands where other extractors have the digest of their weights."""
 
 
-class PixelExtractor:
-    """A `FeatureExtractor` of 192 numbers in [0, 1]; see the module text."""
+class PixelExtractor(FeatureExtractor):
+    """192 numbers in [0, 1]; see the module text."""
 
     def __init__(self, spec: ExtractorSpec) -> None:
         self._spec = spec
@@ -39,16 +40,6 @@ class PixelExtractor:
     def spec(self) -> ExtractorSpec:
         """What identifies these features in a protocol."""
         return self._spec
-
-    @property
-    def dimension(self) -> int:
-        """Length of a feature vector."""
-        return self._spec.dimension
-
-    @property
-    def digest(self) -> str:
-        """sha256 of the weights, or of the recipe of features without weights."""
-        return self._spec.weights_digest
 
     def extract(self, images: Uint8) -> Float32:
         """Features of images.

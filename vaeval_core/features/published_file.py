@@ -23,7 +23,7 @@ from vaeval_core.errors import InvalidInput
 Algorithm = Literal["md5", "sha256", "git blob sha1"]
 
 MOST_BYTES = 1 << 30
-"""A member of an archive beyond this size is no weights file, and is not read."""
+"""Beyond this size nothing is a weights file: no member of an archive is read, and no download goes on."""
 
 _CHUNK = 1 << 20
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import http.client
 import urllib.error
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from vaeval_core.errors import InvalidInput, NotFound, WeightsUnavailable
@@ -18,24 +18,32 @@ from vaeval_core.features.resumable_download import OnProgress, download, ignore
 from vaeval_core.features.verified_weights import Digests, WeightsFolder, digests_of
 
 
-def import_weights(path: Path, folder: Path, published: PublishedFile, *, allow_unverified: bool = False) -> str:
+def import_weights(
+    path: Path,
+    folder: Path,
+    published: PublishedFile,
+    *,
+    allow_unverified: bool = False,
+    check: Callable[[Path], None] = lambda _path: None,
+) -> str:
     """Copy a file that the user brings into the weights folder.
 
     If it is the published file, that is noted, and `find_published` finds it from now on. Where nothing would change
     nothing is written, so the folder may be read-only then.
 
     Args:
-        path: The file. What is in it is for the caller to check.
+        path: The file.
         folder: Weights folder, made if missing.
         published: The file that is expected here as a rule.
         allow_unverified: Take any other file, too. One that was taken before needs no second permission.
+        check: Looks at what is in a file that may be taken, and raises if it is of no use.
 
     Returns:
         sha256 of the file.
 
     Raises:
         NotFound: There is no such file.
-        InvalidInput: It cannot be read, or is not the published one and nobody allowed that.
+        InvalidInput: It cannot be read, is not the published one and nobody allowed that, or is of no use.
         StorageFailed: The folder cannot be read or written.
     """
     require_file(path, published.name)
@@ -46,12 +54,13 @@ def import_weights(path: Path, folder: Path, published: PublishedFile, *, allow_
         is_known = store.holds(digests.sha256)
         if not (is_published or is_known or allow_unverified):
             raise unverified(path, digests.sha256, [published])
+        check(path)
         if not is_known or (is_published and store.labelled(published.name) is None):
             with store.writing():
                 if not is_known:
                     with path.open("rb") as source:
                         store.add(source, lambda arrived: _same_as(digests, arrived, path))
-                if is_published:
+                if is_published and published.is_in(store.path_of(digests.sha256)):
                     store.label(published.name, store.path_of(digests.sha256))
     except OSError as error:
         raise unreadable(path, error) from error
@@ -91,8 +100,13 @@ def find_published(
             return known
         found = find_on_disk(published, (folder, *other_folders))
         if found is not None:
-            with found.open("rb") as source:
-                sha256 = store.add(source).sha256
+            try:
+                with found.open("rb") as source:
+                    sha256 = store.add(source).sha256
+            except OSError as error:
+                raise unreadable(found, error) from error
+            if not published.is_in(store.path_of(sha256)):
+                raise changed_meanwhile(found, f"{published.known_by} at first, then sha256 {sha256}")
         else:
             partial = download_published(published, store, on_progress)
             sha256 = digests_of(partial).sha256
@@ -165,6 +179,16 @@ def require_file(path: Path, usual_name: str) -> None:
         )
 
 
+def changed_meanwhile(path: Path, digests: str) -> InvalidInput:
+    """The error about a file that somebody writes to while it is read."""
+    return InvalidInput(
+        "The weights file changed while it was read.",
+        received=f"{path}: {digests}",
+        expected="a file that nobody is writing to",
+        next_step="try again when it is there for good",
+    )
+
+
 def unreadable(path: Path, error: OSError) -> InvalidInput:
     """The error about a user's file that cannot be read."""
     return InvalidInput(
@@ -207,8 +231,4 @@ def _no_download(published: PublishedFile, happened: str) -> WeightsUnavailable:
 
 def _same_as(before: Digests, arrived: Digests, path: Path) -> None:
     if arrived != before:
-        raise InvalidInput(
-            "The weights file changed while it was copied.",
-            received=f"{path}: sha256 {before.sha256}, then {arrived.sha256}",
-            expected="a file that nobody is writing to",
-        )
+        raise changed_meanwhile(path, f"sha256 {before.sha256}, then {arrived.sha256}")

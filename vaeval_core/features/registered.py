@@ -11,14 +11,18 @@ changes the code and not the version mixes numbers that do not belong together; 
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vaeval_core.errors import InvalidInput
 from vaeval_core.features.accepted_images import check_images
+from vaeval_core.features.base import FeatureExtractor
 from vaeval_core.protocol import ExtractorSpec
 from vaeval_core.shard_plan import NETWORK_BATCH
 from vaeval_core.types import Float32, Uint8
@@ -31,8 +35,8 @@ OWN_RESIZE = "own"
 _PROBE_SHAPE = (2, 64, 64, 3)
 
 
-class RegisteredExtractor:
-    """A `FeatureExtractor` around somebody's callable: whole batches in, checked features out. Not thread-safe.
+class RegisteredExtractor(FeatureExtractor):
+    """Somebody's callable: whole batches in, checked features out.
 
     Args:
         spec: From `describe_registered`.
@@ -49,16 +53,6 @@ class RegisteredExtractor:
     def spec(self) -> ExtractorSpec:
         """What identifies these features in a protocol."""
         return self._spec
-
-    @property
-    def dimension(self) -> int:
-        """Length of a feature vector."""
-        return self._spec.dimension
-
-    @property
-    def digest(self) -> str:
-        """sha256 of what the author states: entry point and version."""
-        return self._spec.weights_digest
 
     def extract(self, images: Uint8) -> Float32:
         """Features of images.
@@ -88,7 +82,7 @@ class RegisteredExtractor:
 
 def registered_names() -> tuple[str, ...]:
     """Names under which installed packages register extractors, sorted; nothing of theirs is imported."""
-    return tuple(sorted({entry.name for entry in entry_points(group=GROUP)}))
+    return tuple(sorted({entry.name for entry in _entries(_installations())}))
 
 
 def describe_registered(name: str) -> ExtractorSpec:
@@ -124,8 +118,26 @@ def load_registered(spec: ExtractorSpec) -> RegisteredExtractor:
     return RegisteredExtractor(spec, _load(_entry(spec.name)))
 
 
+def _installations() -> tuple[tuple[str, int], ...]:
+    """Every folder that packages are imported from, with the time of its last change: another one where one is installed."""
+    return tuple((folder, _changed_at(Path(folder))) for folder in sys.path)
+
+
+def _changed_at(folder: Path) -> int:
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return 0  # there may be none, or an archive that cannot be looked at
+
+
+@lru_cache(maxsize=1)
+def _entries(_installed: tuple[tuple[str, int], ...]) -> tuple[EntryPoint, ...]:
+    """The entry points of the group. Read anew only after an installation: it takes a look into every package."""
+    return tuple(entry_points(group=GROUP))
+
+
 def _entry(name: str) -> EntryPoint:
-    entries = {entry.value: entry for entry in entry_points(group=GROUP, name=name)}
+    entries = {entry.value: entry for entry in _entries(_installations()) if entry.name == name}
     if len(entries) != 1:
         raise InvalidInput(
             f"{'Several packages register' if entries else 'No package registers'} the extractor {name}.",
@@ -165,8 +177,16 @@ def _version(entry: EntryPoint, features_of: Callable[[Uint8], Any]) -> str:
 def _dimension(name: str, features_of: Callable[[Uint8], Any]) -> int:
     stated = getattr(features_of, "dimension", None)
     if stated is None:
-        probed = _checked(name, features_of(np.zeros(_PROBE_SHAPE, np.uint8)), (_PROBE_SHAPE[0], None))
-        return int(probed.shape[1])
+        try:
+            given = features_of(np.zeros(_PROBE_SHAPE, np.uint8))
+        except Exception as error:  # somebody's code can raise anything
+            raise InvalidInput(
+                f"The registered extractor {name} states no dimension and failed when it was tried out.",
+                received=f"{type(error).__name__}: {error}",
+                expected=f"features of uint8 images of shape {_PROBE_SHAPE}, or an attribute `dimension`",
+                next_step="repair it, or tell its author",
+            ) from error
+        return int(_checked(name, given, (_PROBE_SHAPE[0], None)).shape[1])
     if not isinstance(stated, int) or stated < 1:
         raise InvalidInput(
             f"The registered extractor {name} states no usable dimension.",

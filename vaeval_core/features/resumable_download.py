@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 
+from vaeval_core.features.published_file import MOST_BYTES
 from vaeval_core.features.verified_weights import WeightsFolder
 
 SILENCE_SECONDS = 20.0
@@ -40,7 +41,8 @@ def download(url: str, store: WeightsFolder, name: str, on_progress: OnProgress 
         True if the beginning was there already: then the two parts may belong to different files.
 
     Raises:
-        OSError: No way there, an HTTP status that is an error, silence, or broken off; what came is kept.
+        OSError: No way there, an HTTP status that is an error, silence, or broken off; what came is kept. Or it does
+            not end; then nothing is kept.
         http.client.HTTPException: The answer is no HTTP.
         StorageFailed: The folder cannot be written.
     """
@@ -77,6 +79,9 @@ def _fetch(url: str, store: WeightsFolder, name: str, here: int, on_progress: On
                 with store.storage_errors():
                     target.write(chunk)
                 here += len(chunk)
+                if here > MOST_BYTES:
+                    store.discard(store.partial_path_of(name))
+                    raise ConnectionError(f"went on for more than {MOST_BYTES:,} bytes, which no weights file has")
                 on_progress(here, total)
             with store.storage_errors():
                 target.flush()

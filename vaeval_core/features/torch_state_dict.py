@@ -13,6 +13,7 @@ import importlib.util
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -113,7 +114,7 @@ def read_state_dict(path: Path) -> Tensors:
         raise _rejected(path, f"PyTorch says: {' '.join(str(error).split())[:300]}") from error
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise _rejected(path, f"it holds {type(state).__name__}, not tensors by name")
-    return convert_state_dict({str(name): tensor.numpy() for name, tensor in state.items()}, path)
+    return convert_state_dict({str(name): _values(str(name), tensor, path) for name, tensor in state.items()}, path)
 
 
 def convert_state_dict(state: Mapping[str, Float32], path: Path) -> Tensors:
@@ -159,6 +160,15 @@ def _module(scope: str) -> str:
         return _STEM[scope]
     module, branches = _BLOCKS[block]
     return f"{module}.{branches[branch]}"
+
+
+def _values(name: str, tensor: Any, path: Path) -> Float32:
+    try:
+        values: Float32 = tensor.detach().numpy()
+    except (TypeError, RuntimeError) as error:
+        # NumPy has no bfloat16, and no arrays that are sparse or have no values at all.
+        raise _rejected(path, f"{name} is {tensor.dtype}, {tensor.layout}: {error}") from error
+    return values
 
 
 def _turned(value: Float32) -> Float32:

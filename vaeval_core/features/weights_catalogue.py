@@ -160,6 +160,20 @@ def verify_weights(folder: Path) -> tuple[WeightsEntry, ...]:
     )
 
 
+def is_published(name: str, digest: str, folder: Path) -> bool:
+    """True if an extractor's weights of that digest are known here as the published ones, or follow from the program.
+
+    Looks at the label alone: `verify_weights` reads the file.
+
+    Raises:
+        StorageFailed: The folder cannot be read.
+    """
+    if name not in _WEIGHTS:
+        return True
+    target = WeightsFolder(folder).target_of(_WEIGHTS[name].label())
+    return target is not None and target.stem == digest
+
+
 def _verified(entry: WeightsEntry, store: WeightsFolder) -> WeightsEntry:
     weights = _WEIGHTS[entry.name]
     is_whole = entry.digest is not None and weights.holds(store, entry.digest)

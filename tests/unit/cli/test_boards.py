@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from sqlalchemy import Engine, event
 
-from cli.boards import score_warnings
+from cli.boards import OWN_WEIGHTS, score_warnings, why_not_published
 from tests.unit.cli.conftest import SMALL, Outcome
+from vaeval_core.protocol import ExtractorSpec
 
 FEW = "500 images span at most 499 of 2048 feature dimensions."
 OUTSIDE = "94.4% of the values that the decoder gives for samples lie outside [0, 1]."
@@ -75,3 +77,35 @@ def test_more_rows_and_more_tables_take_no_more_queries(
     assert vaeval("leaderboard").out.count("RANK") == 3
     assert queries("--seeds", "0,1,2") == before
     assert min(before) > 0
+
+
+def extractor(**changes: object) -> ExtractorSpec:
+    fields = {"name": "inception-v3-fid", "version": 1, "weights_digest": "a" * 64, "resize": "tf1-bilinear"}
+    return ExtractorSpec.model_validate({**fields, "dimension": 2048, **changes})
+
+
+def test_fid_of_the_published_features_may_stand_beside_published_fid() -> None:
+    assert why_not_published({"protocol": "standard,samples=500"}, extractor()) is None
+
+
+@pytest.mark.parametrize(
+    ("protocol", "changes", "how"),
+    [
+        ("standard", {"name": "inception-v3-random"}, "inception-v3-random"),
+        ("standard", {"name": "inception-v3-keras", "resize": "half-pixel"}, "inception-v3-keras"),
+        (f"standard{OWN_WEIGHTS}{'a' * 12}", {}, "inception-v3-fid (weights that nobody publishes)"),
+        ("standard", {"resize": "clean"}, "inception-v3-fid (resize clean)"),
+        ("standard", {"precision": "bfloat16"}, "inception-v3-fid (bfloat16)"),
+        (
+            f"standard{OWN_WEIGHTS}{'a' * 12}",
+            {"resize": "half-pixel", "precision": "bfloat16"},
+            "inception-v3-fid (weights that nobody publishes, resize half-pixel, bfloat16)",
+        ),
+    ],
+)
+def test_fid_of_other_features_is_said_to_be_something_else(
+    protocol: str, changes: dict[str, object], how: str
+) -> None:
+    assert why_not_published({"protocol": protocol}, extractor(**changes)) == (
+        f"FID on features of {how} ranks these checkpoints; it is not comparable to published FID."
+    )

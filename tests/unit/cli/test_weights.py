@@ -130,6 +130,43 @@ def test_fetching_brings_the_file_once(vaeval: Vaeval, monkeypatch: pytest.Monke
     assert again.err == ""
 
 
+WISH = ("--data", "digits:test", "--samples", "40", "--reconstructions", "40", "--reference", "64")
+
+
+@pytest.mark.service
+@pytest.mark.usefixtures("no_broker")
+def test_submitting_fetches_what_is_not_here_and_says_how_far_it_is(
+    vaeval: Vaeval, checkpoints: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving({GRAPH: CONTENT}) as server:
+        monkeypatch.setattr(fid_weights, "SOURCES", published_as(CONTENT, server.url))
+        first = vaeval("submit", checkpoints, *WISH, "--extractor", "inception-v3-fid")
+        again = vaeval("submit", checkpoints, *WISH, "--extractor", "inception-v3-fid")
+    assert server.asked == [("GET", GRAPH)]
+    assert "fetching the weights of inception-v3-fid: 0.0 MB of 0.0 MB" in first.err
+    assert "fetching" not in again.err
+    assert protocols(vaeval) == {"standard,samples=40,reconstructions=40,reference=64"}
+
+
+@pytest.mark.usefixtures("no_broker")
+def test_weights_that_nobody_publishes_stand_in_the_name_of_the_protocol(
+    vaeval: Vaeval, checkpoints: Path, graph_path: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.pb"
+    path.write_bytes(graph_bytes(dict(small_tensors()) | {"softmax/biases": small_tensors()["softmax/biases"] * 2}))
+    digest = vaeval("weights", "import", path, "--allow-unverified", "--json").document["digest"]
+    vaeval("submit", checkpoints, *WISH, "--extractor", "inception-v3-fid", "--weights", path)
+    name = "standard,samples=40,reconstructions=40,reference=64"
+    assert protocols(vaeval) == {f"{name},weights={digest[:12]}"}
+    # The published file under another name is the published file.
+    vaeval("submit", checkpoints, *WISH, "--extractor", "inception-v3-fid", "--weights", graph_path)
+    assert protocols(vaeval) == {f"{name},weights={digest[:12]}", name}
+
+
+def protocols(vaeval: Vaeval) -> set[str]:
+    return {entry["protocol"] for entry in vaeval("status", "--json").document["evaluations"]}
+
+
 def test_a_download_that_broke_off_is_listed(vaeval: Vaeval, home: Path) -> None:
     (home / "weights").mkdir(parents=True)
     (home / "weights" / f"{GRAPH}.partial").write_bytes(bytes(1_500_000))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,10 @@ Layers = dict[str, list[tuple[str, tuple[int, ...]]]]
 @pytest.fixture
 def keras_layers() -> Layers:
     """The layers of keras.applications.InceptionV3 without its top, named and shaped as in the published file."""
+    return _keras_layers()
+
+
+def _keras_layers() -> Layers:
     layers: Layers = {"input_1": []}
     for number, kernel in enumerate(kernel_shapes().values(), start=1):
         convolution, normalisation = f"conv2d_{number}", f"batch_normalization_{number}"
@@ -32,28 +37,33 @@ def keras_layers() -> Layers:
 
 @pytest.fixture
 def write_layers(tmp_path: Path) -> Callable[[Layers], Path]:
-    """Writes Keras 2's HDF5 format; data sets are declared and never filled, so that the file stays small."""
+    """Writes Keras 2's HDF5 format."""
+    return lambda layers: _write_layers(tmp_path / "given.h5", layers)
 
-    def write(layers: Layers) -> Path:
-        path = tmp_path / "given.h5"
-        with h5py.File(path, "w") as file:
-            file.attrs["layer_names"] = [name.encode() for name in layers]
-            file.attrs["backend"] = b"tensorflow"
-            file.attrs["keras_version"] = b"2.0.8"
-            for layer, weights in layers.items():
-                group = file.create_group(layer)
-                group.attrs["weight_names"] = [name.encode() for name, _ in weights]
-                for name, shape in weights:
-                    group.create_dataset(name, shape, "f4")
-        return path
 
-    return write
+def _write_layers(path: Path, layers: Layers) -> Path:
+    """Data sets are declared and never filled, so that the file stays small."""
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = [name.encode() for name in layers]
+        file.attrs["backend"] = b"tensorflow"
+        file.attrs["keras_version"] = b"2.0.8"
+        for layer, weights in layers.items():
+            group = file.create_group(layer)
+            group.attrs["weight_names"] = [name.encode() for name, _ in weights]
+            for name, shape in weights:
+                group.create_dataset(name, shape, "f4")
+    return path
+
+
+@pytest.fixture(scope="session")
+def _keras_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return _write_layers(tmp_path_factory.mktemp("keras") / "whole.h5", _keras_layers())
 
 
 @pytest.fixture
-def keras_weights_path(keras_layers: Layers, write_layers: Callable[[Layers], Path]) -> Path:
-    """A file that has the right structure."""
-    return write_layers(keras_layers)
+def keras_weights_path(_keras_weights: Path, tmp_path: Path) -> Path:
+    """A file that has the right structure; of this test alone."""
+    return Path(shutil.copy(_keras_weights, tmp_path / "given.h5"))
 
 
 @pytest.fixture(scope="session")

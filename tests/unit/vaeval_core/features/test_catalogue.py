@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.inception_tensors import graph_bytes, random_tensors
 from vaeval_core.errors import InvalidInput, NotFound, WeightsUnavailable
 from vaeval_core.features import fid_weights, keras_weights_file
 from vaeval_core.features.catalogue import EXTRACTOR_NAMES, load_extractor, resolve_extractor
@@ -17,7 +16,7 @@ from vaeval_core.features.published_file import PublishedFile
 from vaeval_core.features.published_weights import import_weights
 from vaeval_core.features.random_weights import WEIGHTS_DIGEST
 from vaeval_core.features.verified_weights import WeightsFolder, digests_of
-from vaeval_core.features.weights_catalogue import import_weights_file
+from vaeval_core.features.weights_catalogue import import_weights_file, is_published
 from vaeval_core.presets import DEFAULT_EXTRACTOR
 
 
@@ -73,14 +72,12 @@ def test_without_file_and_network_the_way_out_is_said(tmp_path: Path) -> None:
     assert "vaeval weights import PATH/published.h5" in str(caught.value.next_step)
 
 
+@pytest.mark.usefixtures("_small_network")
 @pytest.mark.parametrize("name", ["inception-v3-keras", "inception-v3-fid"])
 def test_a_file_that_nobody_publishes_needs_a_permission_once(
-    name: str, tmp_path: Path, keras_weights_path: Path
+    name: str, tmp_path: Path, keras_weights_path: Path, graph_path: Path
 ) -> None:
-    given = keras_weights_path
-    if name == "inception-v3-fid":
-        given = tmp_path / "graph.pb"
-        given.write_bytes(graph_bytes(random_tensors()))
+    given = graph_path if name == "inception-v3-fid" else keras_weights_path
     folder = tmp_path / "weights"
     with pytest.raises(InvalidInput) as caught:
         resolve_extractor(name, weights=given, weights_folder=folder)
@@ -91,6 +88,7 @@ def test_a_file_that_nobody_publishes_needs_a_permission_once(
     assert not folder.exists()
     entry = import_weights_file(given, folder, None, allow_unverified=True)
     assert (entry.name, entry.status) == (name, "unverified")
+    assert not is_published(name, str(entry.digest), folder)
     assert resolve_extractor(name, weights=given, weights_folder=folder).weights_digest == entry.digest
 
 
@@ -167,6 +165,7 @@ def test_a_worker_that_has_the_published_file_but_needs_another_says_which(
     assert "--weights" in str(caught.value.expected)
 
 
+@pytest.mark.service
 def test_asking_costs_no_tensorflow(tmp_path: Path, keras_weights_path: Path) -> None:
     program = """
 import sys

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from tests.inception_tensors import random_tensors, small_tensors
+from tests.inception_tensors import small_tensors
 from vaeval_core.errors import InvalidInput, WeightsUnavailable
+from vaeval_core.features import converted_weights
 from vaeval_core.features.converted_weights import (
     Source,
     Tensors,
@@ -89,13 +90,13 @@ def test_values_of_one_tensor_under_the_name_of_another_change_the_digest(tensor
     assert tensors_digest(exchanged) != tensors_digest(tensors)
 
 
-def test_normalisation_is_folded_with_its_gamma() -> None:
-    tensors = dict(random_tensors())
-    kernel, bias = fold(tensors)["mixed_4/conv"]
-    parts = {name: tensors[f"mixed_4/conv/batchnorm/{name}"].astype(np.float64) for name in ("gamma", "beta")}
-    scale = parts["gamma"] / np.sqrt(tensors["mixed_4/conv/batchnorm/moving_variance"] + 0.001)
-    np.testing.assert_allclose(kernel, tensors["mixed_4/conv/conv2d_params"] * scale, rtol=1e-6)
-    mean = tensors["mixed_4/conv/batchnorm/moving_mean"]
+def test_normalisation_is_folded_with_its_gamma(tensors: Tensors, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(converted_weights, "kernel_shapes", lambda: {"conv_3": (1, 1, 64, 80)})
+    kernel, bias = fold(tensors)["conv_3"]
+    parts = {name: tensors[f"conv_3/batchnorm/{name}"].astype(np.float64) for name in ("gamma", "beta")}
+    scale = parts["gamma"] / np.sqrt(tensors["conv_3/batchnorm/moving_variance"] + 0.001)
+    np.testing.assert_allclose(kernel, tensors["conv_3/conv2d_params"] * scale, rtol=1e-6)
+    mean = tensors["conv_3/batchnorm/moving_mean"]
     np.testing.assert_allclose(bias, parts["beta"] - mean * scale, rtol=1e-5, atol=1e-6)
 
 

@@ -28,7 +28,9 @@ from vaeval_core.features.fid_weights import (
     import_fid_weights,
     read_tensors,
 )
+from vaeval_core.features.published_file import PublishedFile
 from vaeval_core.features.verified_weights import WeightsFolder, digests_of
+from vaeval_core.features.weights_catalogue import is_published
 
 DIGEST = tensors_digest(dict(small_tensors()))
 
@@ -75,6 +77,12 @@ def test_the_published_graph_is_converted_and_noted(graph_path: Path, folder: Pa
     np.testing.assert_array_equal(tensors["conv_3/conv2d_params"], small_tensors()["conv_3/conv2d_params"])
     # From now on it is found without file and network.
     assert find_fid_weights(None, folder) == DIGEST
+    assert is_published("inception-v3-fid", DIGEST, folder)
+    assert not is_published("inception-v3-fid", "c" * 64, folder)
+
+
+def test_weights_that_follow_from_the_program_are_not_somebodys_own(folder: Path) -> None:
+    assert is_published("inception-v3-random", "c" * 64, folder)
 
 
 @published
@@ -101,6 +109,34 @@ def test_a_published_file_in_the_weights_folder_is_found_without_network(graph_p
     (folder / GRAPH).symlink_to(graph_path)
     assert find_fid_weights(None, folder) == DIGEST
     assert names_in(folder) == CONVERTED | {GRAPH}
+
+
+class Overtaken(PublishedFile):
+    """Somebody writes another graph to the file as soon as it was found to be this one."""
+
+    def is_in(self, path: Path) -> bool:
+        was_in = super().is_in(path)
+        if was_in:
+            changed = dict(small_tensors()) | {"softmax/biases": np.ones(1008, np.float32)}
+            path.write_bytes(graph_bytes(changed))
+        return was_in
+
+
+@published
+def test_a_file_that_changes_after_it_was_compared_is_not_used(
+    graph_content: bytes, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.mkdir()
+    (folder / GRAPH).write_bytes(graph_content)
+    graph = fid_weights.SOURCES[0]
+    overtaken = Overtaken(graph.name, graph.url, graph.algorithm, graph.digest)
+    monkeypatch.setattr(fid_weights, "SOURCES", (overtaken,))
+    with pytest.raises(InvalidInput) as caught:
+        find_fid_weights(None, folder)
+    assert "changed while it was read" in caught.value.what
+    assert f"git blob sha1 {graph.digest} at first, then sha256" in str(caught.value.received)
+    assert caught.value.expected == "a file that nobody is writing to"
+    assert names_in(folder) == {GRAPH}
 
 
 @published

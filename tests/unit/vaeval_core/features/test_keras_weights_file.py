@@ -53,6 +53,14 @@ def test_a_truncated_hdf5_file_is_refused(keras_weights_path: Path) -> None:
     assert "truncated file" in str(refusal(keras_weights_path).received)
 
 
+def test_a_damaged_hdf5_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "weights.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = [b"conv2d"]
+    path.write_bytes(path.read_bytes().replace(b"layer_names", b"layer\0names"))
+    assert "HDF5 says: " in str(refusal(path).received)
+
+
 def test_the_variant_with_the_classifier_is_told_apart(keras_layers: Layers, write_layers: Write) -> None:
     keras_layers["predictions"] = [("predictions/kernel:0", (2048, 1000)), ("predictions/bias:0", (1000,))]
     assert "this is the variant with the classifier on top" in str(refusal(write_layers(keras_layers)).received)

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -149,6 +150,18 @@ def test_a_download_that_breaks_off_is_gone_on_with(server: Server, folder: Path
 
 
 @pytest.mark.service
+@pytest.mark.parametrize("path", ["/good", "/without-length"])
+def test_a_download_that_does_not_end_is_given_up_and_does_not_fill_the_disk(
+    server: Server, folder: Path, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resumable_download, "MOST_BYTES", 1_000_000)
+    with pytest.raises(WeightsUnavailable) as caught:
+        find_published(server.file_at(path), folder)
+    assert "went on for more than 1,000,000 bytes" in str(caught.value.received)
+    assert names_in(folder) == set()
+
+
+@pytest.mark.service
 def test_a_server_that_cannot_go_on_sends_it_all_again(server: Server, folder: Path) -> None:
     folder.mkdir()
     (folder / f"{NAME}.partial").write_bytes(CONTENT[:5000])
@@ -201,7 +214,7 @@ def test_no_network_names_file_url_digest_and_option(folder: Path, monkeypatch: 
 
 @pytest.mark.service
 def test_a_silent_server_is_given_up(server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resumable_download, "SILENCE_SECONDS", 0.2)
+    monkeypatch.setattr(resumable_download, "SILENCE_SECONDS", 0.5)
     with pytest.raises(WeightsUnavailable, match="timed out"):
         find_published(server.file_at("/in-two-halves"), folder)
     # What came, whole pieces of reading only, waits for the next try.
@@ -266,7 +279,10 @@ def test_two_processes_at_once_download_once(server: Server, folder: Path) -> No
 @pytest.mark.service
 def test_a_process_killed_while_downloading_leaves_no_file_and_no_lock(server: Server, folder: Path) -> None:
     with fetch_in_another_process(server.file_at("/in-two-halves"), folder) as process:
-        assert server.half_was_sent.wait(timeout=60)
+        partial, deadline = folder / f"{NAME}.partial", time.monotonic() + 60
+        while not (partial.is_file() and partial.stat().st_size):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
         process.kill()
     assert not list(folder.glob("*.h5"))
     assert names_in(folder) == {f"{NAME}.partial"}
@@ -304,6 +320,29 @@ def test_a_file_of_another_content_elsewhere_is_not_used(
         find_published(NOWHERE, folder, other_folders=(tmp_path,))
 
 
+class Overtaken(PublishedFile):
+    """Somebody writes to the file as soon as it was found to be this one."""
+
+    def is_in(self, path: Path) -> bool:
+        was_in = super().is_in(path)
+        if was_in and path.name == self.name:
+            path.write_bytes(b"something else")
+        return was_in
+
+
+def test_a_file_that_changes_after_it_was_compared_is_not_labelled(folder: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "models"
+    cache.mkdir()
+    (cache / NAME).write_bytes(CONTENT)
+    published = Overtaken(NAME, NOWHERE.url, NOWHERE.algorithm, NOWHERE.digest)
+    with pytest.raises(InvalidInput) as caught:
+        find_published(published, folder, other_folders=(cache,))
+    assert "changed while it was read" in caught.value.what
+    assert str(cache / NAME) in str(caught.value.received)
+    assert f"md5 {NOWHERE.digest} at first, then sha256" in str(caught.value.received)
+    assert WeightsFolder(folder).labelled(NAME) is None
+
+
 def test_an_imported_file_is_copied_under_its_digest(folder: Path, tmp_path: Path) -> None:
     given = tmp_path / "mine.h5"
     given.write_bytes(b"my own weights")
@@ -325,6 +364,24 @@ def test_a_file_of_another_digest_is_taken_only_with_permission_and_that_once(fo
     assert not folder.exists()
     import_weights(given, folder, NOWHERE, allow_unverified=True)
     assert import_weights(given, folder, NOWHERE) == sha256
+
+
+def test_what_is_in_a_file_is_looked_at_only_when_it_may_be_taken(folder: Path, tmp_path: Path) -> None:
+    given = tmp_path / "mine.h5"
+    given.write_bytes(b"made to break whatever reads it")
+    looked_at: list[Path] = []
+
+    def refuse(path: Path) -> None:
+        looked_at.append(path)
+        raise InvalidInput("Of no use.", received=path)
+
+    with pytest.raises(InvalidInput, match="no known digest"):
+        import_weights(given, folder, NOWHERE, check=refuse)
+    assert looked_at == []
+    with pytest.raises(InvalidInput, match="Of no use"):
+        import_weights(given, folder, NOWHERE, check=refuse, allow_unverified=True)
+    assert looked_at == [given]
+    assert not folder.exists()
 
 
 def test_the_published_file_given_once_is_found_from_then_on(folder: Path, tmp_path: Path) -> None:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
+import shutil
 import sys
 import tomllib
 from collections.abc import Callable, Iterator
+from importlib.metadata import DistributionFinder
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from vaeval_core.errors import ImagesRejected, InvalidInput
 from vaeval_core.features.catalogue import EXTRACTOR_NAMES, extractor_names, load_extractor, resolve_extractor
-from vaeval_core.features.registered import GROUP
+from vaeval_core.features.registered import GROUP, registered_names
 from vaeval_core.shard_plan import NETWORK_BATCH
 from vaeval_core.types import Uint8
 
@@ -95,6 +99,45 @@ def test_names_stand_beside_the_built_in_ones(install: Install, tmp_path: Path) 
     assert caught.value.next_step == "did you mean sums?"
 
 
+class CountedFinder(DistributionFinder):
+    """Finds no package; counts how often it was asked for all of them."""
+
+    def __init__(self) -> None:
+        self.times = 0
+
+    def find_spec(self, *_: object) -> None:
+        """Modules are found by the others."""
+
+    def find_distributions(self, context: Any = None) -> list[Any]:
+        self.times += context.name is None
+        return []
+
+
+def test_packages_are_looked_through_once_until_one_is_installed_or_removed(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = install("summing", SUMS, {"sums": "summing:sums"})
+    finder = CountedFinder()
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, finder])
+    assert registered_names() == registered_names() == ("sums",)
+    assert finder.times == 1
+    later = site / "later-1.0.dist-info"
+    later.mkdir()
+    (later / "METADATA").write_text("Metadata-Version: 2.1\nName: later\nVersion: 1.0\n")
+    (later / "entry_points.txt").write_text(f"[{GROUP}]\nlater = summing:sums\n")
+    move_on(site)
+    assert registered_names() == ("later", "sums")
+    shutil.rmtree(later)
+    move_on(site)
+    assert registered_names() == ("sums",)
+
+
+def move_on(folder: Path) -> None:
+    """Its time of change moves on, also where a file system counts in seconds and the test is quicker."""
+    now = folder.stat()
+    os.utime(folder, ns=(now.st_atime_ns, now.st_mtime_ns + 1_000_000_000))
+
+
 @pytest.mark.parametrize("num_images", [1, 3, NETWORK_BATCH, NETWORK_BATCH + 6])
 def test_a_callable_sees_whole_batches_and_gives_a_row_for_each_image(
     num_images: int, install: Install, tmp_path: Path
@@ -164,6 +207,7 @@ def test_a_worker_without_the_package_lists_what_it_has(install: Install, tmp_pa
         ("def given(images):\n    return images[:1, 0, 0]", "uint8 of shape (1, 3) for 2 images", "shape (2, d)"),
         ("def given(images):\n    return images[:, 0, 0, :0]", "uint8 of shape (2, 0) for 2 images", "shape (2, d)"),
         ("def given(images):\n    return [['a']] * 2", "<U1 of shape (2, 1) for 2 images", "real numbers"),
+        ("def given(images):\n    raise OSError('no GPU')", "OSError: no GPU", "or an attribute `dimension`"),
         ("def given(images):\n    return 0\ngiven.dimension = 0", "dimension=0", "at least 1"),
         ("def given(images):\n    return 0\ngiven.dimension = '3'", "dimension='3'", "a whole number"),
     ],
