@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import comb
 
 import numpy as np
 import pytest
@@ -72,6 +73,19 @@ def test_identical_sets_have_density_one_not_more(offset: float) -> None:
     assert four(manifold_scores(rows, rows)) == (1, 1, 1, 1)
     shuffled = np.random.default_rng(1).permutation(rows)
     assert four(manifold_scores(shuffled, rows)) == (1, 1, 1, 1)
+
+
+def test_equal_distributions_have_the_expected_density_and_coverage() -> None:
+    # A real image is not covered if its k nearest are all real: chosen among the n - 1 others, of n + m - 1 images.
+    # A generated one is in the ball of a real one if it is among the k nearest of n: k / n for each of n balls.
+    n, m, k = 40, 30, 3
+    scores = []
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        scores.append(manifold_scores(rng.normal(size=(m, 2)), rng.normal(size=(n, 2)), neighbours=k))
+    assert np.mean([score.density.value for score in scores]) == pytest.approx(1, abs=0.04)
+    expected = 1 - comb(n - 1, k) / comb(n + m - 1, k)
+    assert np.mean([score.coverage.value for score in scores]) == pytest.approx(expected, abs=0.015)
 
 
 def test_points_on_a_line_by_hand() -> None:
@@ -167,15 +181,15 @@ def test_copies_within_the_reference_have_balls_without_size() -> None:
 
 def test_how_rows_arrive_and_their_order_change_no_bit() -> None:
     rng = np.random.default_rng(11)
-    generated, reference = rng.normal(size=(1500, 3)), rng.normal(size=(2100, 3)) + 0.4
+    generated, reference = rng.normal(size=(1100, 3)), rng.normal(size=(1300, 3)) + 0.4
     whole = manifold_scores(generated, reference)
-    assert manifold_scores(Pieces(generated, [1, 900]), Pieces(reference, [1024, 5])) == whole
+    assert manifold_scores(Pieces(generated, [1, 700]), Pieces(reference, [1024, 5])) == whole
     assert four(manifold_scores(rng.permutation(generated), rng.permutation(reference))) == four(whole)
 
 
 def test_rows_that_come_nearer_block_by_block_have_the_right_radii() -> None:
     # Sorted away from and towards the first rows: every block has something nearer than all before.
-    rows = np.concatenate([[0.0], np.linspace(50, 1, 2400)])[:, np.newaxis]
+    rows = np.concatenate([[0.0], np.linspace(50, 1, 2100)])[:, np.newaxis]
     nearest = set_statistics(rows, neighbours=3).nearest
     distances = np.sort(np.abs(rows - rows.T), axis=1)[:, 1:4]
     np.testing.assert_allclose(np.sqrt(nearest), distances, atol=1e-6)

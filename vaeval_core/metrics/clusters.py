@@ -63,7 +63,7 @@ def assign_left_out(blocks: CheckedBlocks, centres: Float64, members: Int64) -> 
     for distances in _squared_distances(blocks, centres):
         rows = np.arange(len(distances))
         own = members[start : start + len(rows)]
-        # Nothing is as far from itself as infinitely many times nothing.
+        # A row that is its cluster is at distance 0, and 0 · ∞ is no number.
         distances[rows, own] = np.maximum(distances[rows, own], np.finfo(np.float64).tiny) * factors[start + rows]
         moved.append(distances.argmin(axis=1))
         start += len(rows)

@@ -31,8 +31,7 @@ from vaeval_core.metrics.pair_statistics import NEIGHBOURS, PairStatistics, SetS
 
 @dataclass(frozen=True, kw_only=True)
 class ManifoldScores:
-    """Each with the number of generated images; higher is better. Standard errors are of other generated images against the
-    same reference.
+    """The four values; higher is better. Their standard errors are of other generated images against the same reference.
 
     Attributes:
         precision: Share of generated images that look real, 0 to 1; std_error: that of a share.

@@ -7,18 +7,18 @@ Rows are taken relative to an origin, the mean of the reference, before they are
 A large common offset would cost all digits of the first formula; relative to the mean it costs none.
 
 Blocks have a fixed size and place, so a product has the same bits however the rows arrive. Nothing here grows with the
-square of the number of rows: at 2048 features the blocks of one moment are 16 MiB each, and there are never more than
-`BLOCKS_AT_A_TIME` + 1 of them beside one block of products.
+number of rows: at 2048 features `BLOCKS_AT_A_TIME` blocks on the left, 16 MiB each, and one on the right are held beside their
+products.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vaeval_core.metrics.feature_blocks import CheckedBlocks
+from vaeval_core.metrics.feature_blocks import ROWS_PER_BLOCK, CheckedBlocks
 from vaeval_core.types import Float64
 
 BLOCKS_AT_A_TIME = 4
@@ -54,7 +54,7 @@ class PairBlock:
     Attributes:
         left: Rows i.
         right: Rows j.
-        products: x′ᵢ·x′ⱼ, (left, right) float64; the receiver may overwrite it.
+        products: x′ᵢ·x′ⱼ, (left, right) float64; valid until the next block is asked for, and may be overwritten.
         is_diagonal: Left and right are one block of one set, so that every pair is there twice.
     """
 
@@ -82,30 +82,60 @@ def mean_row(blocks: CheckedBlocks) -> Float64:
 def pairs_within(blocks: CheckedBlocks, origin: Float64) -> Iterator[PairBlock]:
     """Blocks of pairs i ≤ j of the rows of one set, and on the diagonal i > j, too."""
     for held in _held(blocks, origin):
-        for right in _centred(blocks, origin, first=held[0].start):
-            for left in held:
-                if left.start < right.start:
-                    yield PairBlock(left, right, left.rows @ right.rows.T)
-                elif left.start == right.start:
-                    yield PairBlock(left, left, left.rows @ left.rows.T, is_diagonal=True)
+        for right in _centred(blocks, origin, first=held.first):
+            before = [left for left in held.blocks if left.start < right.start]
+            yield from held.products(before, right)
+            if len(before) < len(held.blocks):
+                left = held.blocks[len(before)]
+                yield PairBlock(left, left, left.rows @ left.rows.T, is_diagonal=True)
 
 
 def pairs_between(left_blocks: CheckedBlocks, right_blocks: CheckedBlocks, origin: Float64) -> Iterator[PairBlock]:
     """Blocks of all pairs of a row of one set and a row of another."""
     for held in _held(left_blocks, origin):
         for right in _centred(right_blocks, origin):
-            for left in held:
-                yield PairBlock(left, right, left.rows @ right.rows.T)
+            yield from held.products(held.blocks, right)
 
 
-def _held(blocks: CheckedBlocks, origin: Float64) -> Iterator[list[CentredBlock]]:
-    held: list[CentredBlock] = []
+class _Held:
+    """Consecutive blocks on the left, as one matrix: one large product is faster than several small ones."""
+
+    def __init__(self, first: int, height: int, dimension: int) -> None:
+        self.first = first
+        self.blocks: list[CentredBlock] = []
+        self._rows = np.empty((height, dimension))
+        self._room = np.empty((height, ROWS_PER_BLOCK))
+
+    def add(self, block: CentredBlock) -> None:
+        rows = self._rows[self._place(block)]
+        rows[:] = block.rows
+        self.blocks.append(replace(block, rows=rows))
+
+    def products(self, lefts: list[CentredBlock], right: CentredBlock) -> Iterator[PairBlock]:
+        """The pairs of some of the first of the held blocks with one on the right."""
+        height = sum(len(left.rows) for left in lefts)
+        # The last block is narrower: its products go where those of a whole one go, without gaps.
+        room = self._room.reshape(-1)[: height * len(right.rows)].reshape(height, len(right.rows))
+        np.matmul(self._rows[:height], right.rows.T, out=room)
+        for left in lefts:
+            yield PairBlock(left, right, room[self._place(left)])
+
+    def _place(self, block: CentredBlock) -> slice:
+        return slice(block.start - self.first, block.start - self.first + len(block.rows))
+
+
+def _held(blocks: CheckedBlocks, origin: Float64) -> Iterator[_Held]:
+    num_rows, dimension = blocks.shape
+    held = None
     for block in _centred(blocks, origin):
-        held.append(block)
-        if len(held) == BLOCKS_AT_A_TIME:
+        if held is None:
+            height = min(BLOCKS_AT_A_TIME * ROWS_PER_BLOCK, num_rows - block.start)
+            held = _Held(block.start, height, dimension)
+        held.add(block)
+        if len(held.blocks) == BLOCKS_AT_A_TIME:
             yield held
-            held = []
-    if held:
+            held = None
+    if held is not None:
         yield held
 
 
