@@ -21,20 +21,44 @@ import numpy as np
 from vaeval_core.metrics.row_pairs import PairBlock
 from vaeval_core.types import Float64
 
+ROWS_AT_A_TIME = 128
+"""Rows of a block whose values are made at once: 1 MiB, which stays in a processor's cache. Whole blocks take twice as long."""
 
-def kernel_values(pairs: PairBlock, origin: Float64) -> Float64:
-    """3c² x′·y′ / d + 3c s² + s³, (left, right): the part of the kernel that does not cancel. Overwrites the products."""
-    constant = float(origin @ origin) / origin.size + 1
-    s = pairs.products + pairs.right.projections
-    s += pairs.left.projections[:, np.newaxis]
-    s /= origin.size
-    values: Float64 = s + 3 * constant
-    values *= s
-    values *= s
-    linear = pairs.products
-    linear *= 3 * constant * constant / origin.size
-    values += linear
-    return values
+
+@dataclass(frozen=True, eq=False)
+class _BlockSums:
+    """Sums of the values of a block of pairs: over the right for each left row, over the left, and of all squares."""
+
+    left: Float64
+    right: Float64
+    squares: float
+
+
+def _sums_of(pairs: PairBlock, origin: Float64) -> _BlockSums:
+    """Sums of 3c² x′·y′ / d + 3c s² + s³, the part of the kernel that does not cancel."""
+    dimension = origin.size
+    constant = float(origin @ origin) / dimension + 1
+    height, width = pairs.products.shape
+    left, right, squares = np.empty(height), np.zeros(width), 0.0
+    room, other_room = np.empty((2, ROWS_AT_A_TIME, width))
+    for start in range(0, height, ROWS_AT_A_TIME):
+        products = pairs.products[start : start + ROWS_AT_A_TIME]
+        rows = slice(start, start + len(products))
+        s, values = room[: len(products)], other_room[: len(products)]
+        np.add(products, pairs.right.projections, out=s)
+        s += pairs.left.projections[rows, np.newaxis]
+        s /= dimension
+        np.add(s, 3 * constant, out=values)
+        values *= s
+        values *= s
+        np.multiply(products, 3 * constant * constant / dimension, out=s)
+        values += s
+        if pairs.is_diagonal:
+            values[np.arange(len(values)), np.arange(rows.start, rows.stop)] = 0
+        left[rows] = values.sum(axis=1)
+        right += values.sum(axis=0)
+        squares += float(np.einsum("ij,ij->", values, values))
+    return _BlockSums(left, right, squares)
 
 
 @dataclass(eq=False)
@@ -54,14 +78,14 @@ class KernelWithin:
         """No pairs yet."""
         return cls(np.zeros(count), 0.0)
 
-    def add(self, pairs: PairBlock, values: Float64) -> None:
+    def add(self, pairs: PairBlock, origin: Float64) -> None:
         """Take a block of pairs i ≤ j, and with it its mirror image."""
-        if pairs.is_diagonal:
-            np.fill_diagonal(values, 0)
-        else:
-            self.sums[pairs.right.place] += values.sum(axis=0)
-        self.sums[pairs.left.place] += values.sum(axis=1)
-        self.squares += _sum_of_squares(values) * (1 if pairs.is_diagonal else 2)
+        sums = _sums_of(pairs, origin)
+        self.sums[pairs.left.place] += sums.left
+        self.squares += sums.squares
+        if not pairs.is_diagonal:
+            self.sums[pairs.right.place] += sums.right
+            self.squares += sums.squares
 
 
 @dataclass(eq=False)
@@ -83,12 +107,9 @@ class KernelBetween:
         """No pairs yet."""
         return cls(np.zeros(num_generated), np.zeros(num_reference), 0.0)
 
-    def add(self, pairs: PairBlock, values: Float64) -> None:
+    def add(self, pairs: PairBlock, origin: Float64) -> None:
         """Take a block of pairs: generated left, reference right."""
-        self.generated_sums[pairs.left.place] += values.sum(axis=1)
-        self.reference_sums[pairs.right.place] += values.sum(axis=0)
-        self.squares += _sum_of_squares(values)
-
-
-def _sum_of_squares(values: Float64) -> float:
-    return float(np.einsum("ij,ij->", values, values))
+        sums = _sums_of(pairs, origin)
+        self.generated_sums[pairs.left.place] += sums.left
+        self.reference_sums[pairs.right.place] += sums.right
+        self.squares += sums.squares

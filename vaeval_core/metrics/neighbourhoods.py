@@ -34,20 +34,27 @@ class NearestDistances:
 
     def add(self, pairs: PairBlock) -> None:
         """Take a block of pairs i ≤ j of one set, and with it its mirror image."""
-        distances: Float64 = np.maximum(pairs.squared_distances(), 0)
+        distances = pairs.squared_distances()
+        np.maximum(distances, 0, out=distances)
         if pairs.is_diagonal:
             np.fill_diagonal(distances, np.inf)
         else:
-            self.update(pairs.right.place, distances.T)
+            self.update(pairs.right.place, distances, by_columns=True)
         self.update(pairs.left.place, distances)
 
-    def update(self, place: slice, distances: Float64) -> None:
-        """Show the rows at `place` their distances (rows, others) to others that they have not been shown before."""
+    def update(self, place: slice, distances: Float64, *, by_columns: bool = False) -> None:
+        """Show the rows at `place` their distances to others that they have not been shown before.
+
+        Args:
+            place: Which rows.
+            distances: (rows, others), or the reverse.
+            by_columns: The reverse.
+        """
         limits = self._smallest[place].max(axis=1)
         if np.isinf(limits).any():
-            changed, candidates = np.arange(len(distances)), distances
+            changed, candidates = np.arange(limits.size), distances.T if by_columns else distances
         else:
-            changed, candidates = _below(distances, limits)
+            changed, candidates = _below(distances, limits, by_columns)
         rows = changed + place.start
         both = np.concatenate([self._smallest[rows], candidates], axis=1)
         self._smallest[rows] = np.partition(both, self._neighbours - 1, axis=1)[:, : self._neighbours]
@@ -57,17 +64,21 @@ class NearestDistances:
         return np.sort(self._smallest, axis=1)
 
 
-def _below(distances: Float64, limits: Float64) -> tuple[Int64, Float64]:
+def _below(distances: Float64, limits: Float64, by_columns: bool) -> tuple[Int64, Float64]:
     """The rows that have distances below their limit, and those distances, filled up with infinity.
 
     After the first blocks this is a small part of them: partitioning whole blocks would take longer than the products did.
     """
     # numpy.nonzero in two dimensions takes ten times as long.
-    found, others = np.divmod(np.flatnonzero(distances < limits[:, np.newaxis]), distances.shape[1])
-    changed, first, counts = np.unique(found, return_index=True, return_counts=True)
+    found = np.flatnonzero(distances < (limits if by_columns else limits[:, np.newaxis]))
+    values = distances.reshape(-1)[found]
+    owners = found % distances.shape[1] if by_columns else found // distances.shape[1]
+    if by_columns:
+        order = np.argsort(owners, kind="stable")
+        owners, values = owners[order], values[order]
+    changed, first, counts = np.unique(owners, return_index=True, return_counts=True)
     candidates = np.full((len(changed), int(counts.max(initial=0))), np.inf)
-    column = np.arange(len(found)) - np.repeat(first, counts)
-    candidates[np.repeat(np.arange(len(changed)), counts), column] = distances[found, others]
+    candidates[np.repeat(np.arange(len(changed)), counts), np.arange(len(owners)) - np.repeat(first, counts)] = values
     return changed, candidates
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from vaeval_core.errors import InvalidInput, TooFewImages
 from vaeval_core.metrics.feature_blocks import CheckedBlocks, Features, as_blocks, require_same_length
-from vaeval_core.metrics.kernel_sums import KernelBetween, KernelWithin, kernel_values
+from vaeval_core.metrics.kernel_sums import KernelBetween, KernelWithin
 from vaeval_core.metrics.neighbourhoods import Balls, NearestDistances
 from vaeval_core.metrics.row_pairs import mean_row, pairs_between, pairs_within
 from vaeval_core.types import Float64
@@ -142,7 +142,7 @@ def pair_statistics(
         for pairs in pairs_between(generated_blocks, reference_blocks, within_reference.origin):
             if balls is not None:
                 balls.add(pairs)
-            kernel.add(pairs, kernel_values(pairs, within_reference.origin))
+            kernel.add(pairs, within_reference.origin)
     return PairStatistics(neighbours, within_generated, within_reference, kernel, balls)
 
 
@@ -174,7 +174,7 @@ def _within(blocks: CheckedBlocks, origin: Float64, neighbours: int) -> SetStati
         for pairs in pairs_within(blocks, origin):
             if neighbours:
                 nearest.add(pairs)
-            kernel.add(pairs, kernel_values(pairs, origin))
+            kernel.add(pairs, origin)
     return SetStatistics(origin, kernel, nearest.in_order())
 
 

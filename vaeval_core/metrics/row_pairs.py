@@ -54,7 +54,7 @@ class PairBlock:
     Attributes:
         left: Rows i.
         right: Rows j.
-        products: x′ᵢ·x′ⱼ, (left, right) float64; valid until the next block is asked for, and may be overwritten.
+        products: x′ᵢ·x′ⱼ, (left, right) float64; valid until the next block is asked for.
         is_diagonal: Left and right are one block of one set, so that every pair is there twice.
     """
 
@@ -82,27 +82,28 @@ def mean_row(blocks: CheckedBlocks) -> Float64:
 def pairs_within(blocks: CheckedBlocks, origin: Float64) -> Iterator[PairBlock]:
     """Blocks of pairs i ≤ j of the rows of one set, and on the diagonal i > j, too."""
     for held in _held(blocks, origin):
-        for right in _centred(blocks, origin, first=held.first):
-            before = [left for left in held.blocks if left.start < right.start]
-            yield from held.products(before, right)
-            if len(before) < len(held.blocks):
-                left = held.blocks[len(before)]
-                yield PairBlock(left, left, left.rows @ left.rows.T, is_diagonal=True)
+        for number, right in enumerate(held.blocks):
+            yield from held.products(right, first=number)
+            yield PairBlock(right, right, right.rows @ right.rows.T, is_diagonal=True)
+        if held.end < blocks.shape[0]:
+            for right in _centred(blocks, origin, first=held.end):
+                yield from held.products(right)
 
 
 def pairs_between(left_blocks: CheckedBlocks, right_blocks: CheckedBlocks, origin: Float64) -> Iterator[PairBlock]:
     """Blocks of all pairs of a row of one set and a row of another."""
     for held in _held(left_blocks, origin):
         for right in _centred(right_blocks, origin):
-            yield from held.products(held.blocks, right)
+            yield from held.products(right)
 
 
 class _Held:
     """Consecutive blocks on the left, as one matrix: one large product is faster than several small ones."""
 
-    def __init__(self, first: int, height: int, dimension: int) -> None:
-        self.first = first
+    def __init__(self, start: int, height: int, dimension: int) -> None:
+        self.end = start + height
         self.blocks: list[CentredBlock] = []
+        self._start = start
         self._rows = np.empty((height, dimension))
         self._room = np.empty((height, ROWS_PER_BLOCK))
 
@@ -111,17 +112,18 @@ class _Held:
         rows[:] = block.rows
         self.blocks.append(replace(block, rows=rows))
 
-    def products(self, lefts: list[CentredBlock], right: CentredBlock) -> Iterator[PairBlock]:
-        """The pairs of some of the first of the held blocks with one on the right."""
+    def products(self, right: CentredBlock, *, first: int | None = None) -> Iterator[PairBlock]:
+        """The pairs of the held blocks, or of the first few of them, with one on the right."""
+        lefts = self.blocks[:first]
         height = sum(len(left.rows) for left in lefts)
-        # The last block is narrower: its products go where those of a whole one go, without gaps.
+        # The last block on the right is narrower: its products lie close together, as those of a whole one do.
         room = self._room.reshape(-1)[: height * len(right.rows)].reshape(height, len(right.rows))
         np.matmul(self._rows[:height], right.rows.T, out=room)
         for left in lefts:
             yield PairBlock(left, right, room[self._place(left)])
 
     def _place(self, block: CentredBlock) -> slice:
-        return slice(block.start - self.first, block.start - self.first + len(block.rows))
+        return slice(block.start - self._start, block.start - self._start + len(block.rows))
 
 
 def _held(blocks: CheckedBlocks, origin: Float64) -> Iterator[_Held]:
