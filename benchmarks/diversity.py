@@ -1,0 +1,319 @@
+"""KID, precision, recall, density and coverage from features in memory, beside torch-fidelity and prdc.
+
+    pip install torch torch-fidelity prdc
+    python -m benchmarks.diversity                          10,000 images of 2,048 features on either side; minutes
+    python -m benchmarks.diversity --images 2000 --rounds 1
+    python -m benchmarks.diversity --memory                 vaeval alone, from a file: memory at 2,000 and 20,000 images
+
+Each program runs in a process of its own with the same number of threads, and gets the same rectified float32 features. They
+take turns: a round times every one once. Reported are medians over rounds of seconds, of the ratio to ours within a round,
+and the memory that the computation added to that of the process with its features. A program that is not installed is left
+out.
+
+`torch-fidelity KID` is its default: 100 random subsets of 1,000 images, a mean of estimates that overlap; ours over all pairs
+uses every pair once. `known reference` has the reference's own pairs from before, as a service with many checkpoints has.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+PROJECT = Path(__file__).parents[1]
+RANK = 64
+"""Directions in which the features vary most: those of networks are far from independent."""
+
+Values = dict[str, float]
+Compute = Callable[[], Values]
+Contestant = Callable[[np.ndarray, np.ndarray], Compute]
+"""Generated and reference features → what is timed."""
+
+
+def features(number: int, count: int, dimension: int) -> np.ndarray:
+    """Rectified features with a few strong directions, (count, dimension) float32; set 0 is the reference."""
+    mixing = np.random.default_rng(0).normal(size=(RANK, dimension)).astype(np.float32) / 8
+    random = np.random.default_rng(number + 1)
+    rows = random.normal(size=(count, RANK)).astype(np.float32) @ mixing
+    rows += 0.3 * random.standard_normal((count, dimension), dtype=np.float32)
+    return np.maximum(rows + 0.1 * number, 0)
+
+
+def vaeval(*, known: bool) -> Contestant:
+    """All five metrics from one pass."""
+
+    def prepare(generated: np.ndarray, reference: np.ndarray) -> Compute:
+        from vaeval_core.metrics.kernel_distance import kernel_distance_of
+        from vaeval_core.metrics.manifold import manifold_scores_of
+        from vaeval_core.metrics.pair_statistics import pair_statistics, set_statistics
+
+        reference_statistics = set_statistics(reference) if known else None
+
+        def compute() -> Values:
+            pairs = pair_statistics(generated, reference, known_reference=reference_statistics)
+            scores = manifold_scores_of(pairs)
+            return {
+                "kid": kernel_distance_of(pairs).value or 0,
+                "precision": scores.precision.value or 0,
+                "recall": scores.recall.value or 0,
+                "density": scores.density.value or 0,
+                "coverage": scores.coverage.value or 0,
+            }
+
+        return compute
+
+    return prepare
+
+
+def vaeval_kid(*, known: bool) -> Contestant:
+    """KID over all pairs."""
+
+    def prepare(generated: np.ndarray, reference: np.ndarray) -> Compute:
+        from vaeval_core.metrics.kernel_distance import kernel_distance
+        from vaeval_core.metrics.pair_statistics import set_statistics
+
+        statistics_known = set_statistics(reference, neighbours=0) if known else None
+        return lambda: {"kid": kernel_distance(generated, reference, known_reference=statistics_known).value or 0}
+
+    return prepare
+
+
+def vaeval_kid_in_blocks(generated: np.ndarray, reference: np.ndarray) -> Compute:
+    """KID over disjoint blocks of 1,000."""
+    from vaeval_core.metrics.kernel_distance import kernel_distance_in_blocks
+
+    return lambda: {"kid": kernel_distance_in_blocks(generated, reference).value or 0}
+
+
+def fidelity_kid(generated: np.ndarray, reference: np.ndarray) -> Compute:
+    """torch-fidelity's default, or as many images a subset as there are."""
+    import torch
+
+    _torchvision_without_operators()
+    from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
+
+    one, other = torch.from_numpy(reference), torch.from_numpy(generated)
+    size = min(1000, len(generated), len(reference))
+    return lambda: {"kid": kid_features_to_metric(one, other, kid_subset_size=size, verbose=False)[KEY_METRIC_KID_MEAN]}
+
+
+def prdc(generated: np.ndarray, reference: np.ndarray) -> Compute:
+    """The program of Naeem et al."""
+    from prdc import compute_prdc
+
+    return lambda: compute_prdc(reference, generated, nearest_k=5)
+
+
+CONTESTANTS: dict[str, Contestant] = {
+    "vaeval, KID and PRDC": vaeval(known=False),
+    "vaeval, KID and PRDC, known reference": vaeval(known=True),
+    "vaeval, KID": vaeval_kid(known=False),
+    "vaeval, KID, known reference": vaeval_kid(known=True),
+    "vaeval, KID in blocks": vaeval_kid_in_blocks,
+    "torch-fidelity KID": fidelity_kid,
+    "prdc": prdc,
+}
+COMPARISONS = [
+    ("vaeval, KID", "torch-fidelity KID"),
+    ("vaeval, KID, known reference", "torch-fidelity KID"),
+    ("vaeval, KID in blocks", "torch-fidelity KID"),
+    ("vaeval, KID and PRDC", "prdc"),
+    ("vaeval, KID and PRDC, known reference", "prdc"),
+]
+
+
+class Turn:
+    """One contestant's process, with its features in memory."""
+
+    def __init__(self, name: str, arguments: argparse.Namespace) -> None:
+        self.name = name
+        wish = ["--serve", name, "--images", str(arguments.images), "--dimension", str(arguments.dimension)]
+        threads = str(arguments.threads)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.diversity", *wish],
+            cwd=PROJECT,
+            env={**os.environ, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self.is_ready = self.ask() == "ready"
+
+    def ask(self, request: str = "") -> Any:
+        """Send a line unless it is empty, and wait for the answer; None if the process has ended."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        if request:
+            self._process.stdin.write(request + "\n")
+            self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        return json.loads(line) if line else None
+
+    def end(self) -> None:
+        """Let the process end."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def serve(name: str, images: int, dimension: int) -> None:
+    """Compute once for every line of standard input: seconds, MiB added at most, and the values."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print must not come between the answers
+    compute = CONTESTANTS[name](features(1, images, dimension), features(0, images, dimension))
+    print(json.dumps("ready"), file=answers, flush=True)
+    before = peak_mebibytes()
+    for _ in sys.stdin:
+        started = time.perf_counter()
+        values = compute()
+        seconds = time.perf_counter() - started
+        found = {name: float(value) for name, value in values.items()}
+        answer = {"seconds": seconds, "mebibytes": peak_mebibytes() - before, "values": found}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+def measure(arguments: argparse.Namespace) -> None:
+    """Print the table of all that start, in turns."""
+    turns = [Turn(name, arguments) for name in arguments.only]
+    for turn in turns:
+        if not turn.is_ready:
+            print(
+                f"{turn.name}: left out, it does not start here; see python -m benchmarks.diversity --serve '{turn.name}'"
+            )
+    answers: dict[str, list[Any]] = {turn.name: [] for turn in turns if turn.is_ready}
+    for number in range(arguments.rounds):
+        for turn in turns:
+            if turn.is_ready:
+                answers[turn.name].append(turn.ask("again"))
+        print(f"round {number + 1} of {arguments.rounds}", file=sys.stderr, flush=True)
+    for turn in turns:
+        turn.end()
+    print("| | seconds | MiB added | values |\n|---|---|---|---|")
+    for name, given in answers.items():
+        values = ", ".join(f"{metric} {value:.6g}" for metric, value in given[0]["values"].items())
+        print(f"| {name} | {_median(given, 'seconds'):.1f} | {_median(given, 'mebibytes'):.0f} | {values} |")
+    print()
+    for ours, theirs in COMPARISONS:
+        if ours in answers and theirs in answers:
+            pairs = zip(answers[ours], answers[theirs], strict=True)
+            ratio = statistics.median(one["seconds"] / other["seconds"] for one, other in pairs)
+            print(f"{ours} takes {ratio:.2f} of the time of {theirs}")
+
+
+def _median(answers: list[Any], name: str) -> float:
+    return float(statistics.median(answer[name] for answer in answers))
+
+
+# --- memory -----------------------------------------------------------------------------------------------------------
+
+
+class FileOfFeatures:
+    """Features in a .npy file, read a piece at a time, as the finalise reads shards."""
+
+    def __init__(self, path: Path) -> None:
+        self._rows = np.load(path, mmap_mode="r")
+        self.shape: tuple[int, int] = self._rows.shape
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        itemsize = self._rows.itemsize * self.shape[1]
+        offset = self._rows.offset
+        with Path(self._rows.filename).open("rb") as file:
+            file.seek(offset)
+            while data := file.read(512 * itemsize):
+                yield np.frombuffer(data, self._rows.dtype).reshape(-1, self.shape[1])
+
+
+def memory(arguments: argparse.Namespace) -> None:
+    """Print what every metric adds to the memory of a process that holds no features, at two numbers of images."""
+    with tempfile.TemporaryDirectory() as folder:
+        print("| images on either side | seconds | MiB added at most |\n|---|---|---|")
+        for count in arguments.counts:
+            for number in (0, 1):
+                np.save(Path(folder) / f"{number}.npy", features(number, count, arguments.dimension))
+            command = [sys.executable, "-m", "benchmarks.diversity", "--added", folder]
+            threads = str(arguments.threads)
+            answer = json.loads(
+                subprocess.run(
+                    command,
+                    cwd=PROJECT,
+                    env={**os.environ, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads},
+                    capture_output=True,
+                    text=True,
+                    check=True,
+                ).stdout
+            )
+            print(f"| {count:,} | {answer['seconds']:.1f} | {answer['mebibytes']:.0f} |", flush=True)
+
+
+def added(folder: Path) -> None:
+    """All metrics of pairs, Vendi and NDB from files: seconds and MiB added, as JSON."""
+    from vaeval_core.metrics.memorisation import authenticity_of
+    from vaeval_core.metrics.ndb import number_of_different_bins
+    from vaeval_core.metrics.pair_statistics import pair_statistics
+    from vaeval_core.metrics.vendi_score import vendi_score
+
+    generated, reference = FileOfFeatures(folder / "1.npy"), FileOfFeatures(folder / "0.npy")
+    before, started = peak_mebibytes(), time.perf_counter()
+    authenticity_of(pair_statistics(generated, reference))
+    number_of_different_bins(generated, reference)
+    vendi_score(generated)
+    print(json.dumps({"seconds": time.perf_counter() - started, "mebibytes": peak_mebibytes() - before}))
+
+
+def peak_mebibytes() -> float:
+    """Most memory that this process has held so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024**2 if sys.platform == "darwin" else 1024)
+
+
+def _torchvision_without_operators() -> None:
+    """torch-fidelity imports torchvision, whose operators may not load here; none is used."""
+    import torch
+
+    with contextlib.suppress(RuntimeError, ImportError):
+        import torchvision  # noqa: F401
+
+        return
+    for module in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+        del sys.modules[module]
+    for operator in ("nms", "qnms"):
+        torch.library.define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=10_000, help="on either side")
+    parser.add_argument("--dimension", type=int, default=2048)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--only", nargs="+", choices=list(CONTESTANTS), default=list(CONTESTANTS))
+    parser.add_argument("--memory", action="store_true", help="measure our memory instead")
+    parser.add_argument("--counts", type=int, nargs="+", default=[2_000, 20_000], help="images for --memory")
+    parser.add_argument("--serve", choices=list(CONTESTANTS), help=argparse.SUPPRESS)
+    parser.add_argument("--added", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.serve:
+        serve(arguments.serve, arguments.images, arguments.dimension)
+    elif arguments.added:
+        added(arguments.added)
+    else:
+        print(f"{platform.machine()}, {arguments.threads} threads; load {os.getloadavg()[0]:.1f} before the run\n")
+        memory(arguments) if arguments.memory else measure(arguments)
+
+
+if __name__ == "__main__":
+    main()
