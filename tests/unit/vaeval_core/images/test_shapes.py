@@ -29,7 +29,7 @@ def test_no_two_combinations_look_the_same() -> None:
 
 
 def test_the_splits_are_the_whole_and_share_no_image() -> None:
-    train, test = (shapes_set(name)[1].tolist() for name in ("shapes:train", "shapes:test"))  # type: ignore[arg-type]
+    train, test = (shapes_set(name)[1].tolist() for name in ("shapes:train", "shapes:test"))
     assert (len(train), len(test)) == (7168, 2048)
     assert sorted(train + test) == shapes_set("shapes")[1].tolist()
 
