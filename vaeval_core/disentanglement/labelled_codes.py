@@ -62,8 +62,9 @@ class LabelledCodes:
     def standardised(self) -> Float64:
         """The codes with mean 0 and variance 1 each; a constant code becomes 0."""
         centred = self.codes - self.codes.mean(axis=0)
-        scale = np.where(self.varying, centred.std(axis=0), 1.0)
-        return np.where(self.varying, centred / scale, 0.0)
+        scale = centred.std(axis=0)
+        standardised: Float64 = np.divide(centred, scale, out=np.zeros_like(centred), where=self.varying & (scale > 0))
+        return standardised
 
     def split(self, seed: int) -> tuple[Int64, Int64]:
         """Row numbers for training, two thirds and at most NUM_TRAIN, and for testing, one third and at most NUM_TEST."""

@@ -39,8 +39,10 @@ def train_linear_classifier(inputs: Float64, classes: Int64) -> LinearClassifier
     """Logistic regression with L2 penalty, C = 1, on standardised inputs (n, k) and classes (n,), two or more."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
 
-    with warnings.catch_warnings():
+    # One thread: the order of sums, and so the last digits, would otherwise depend on the number of cores.
+    with warnings.catch_warnings(), threadpool_limits(1):
         # Told through the number of steps below, to whoever reads the score.
         warnings.simplefilter("ignore", ConvergenceWarning)
         model = LogisticRegression(max_iter=_MOST_STEPS).fit(inputs, classes)
