@@ -23,6 +23,7 @@ from vaeval_core.disentanglement.modularity import modularities, modularity
 from vaeval_core.disentanglement.mutual_information import entropy, mutual_information
 from vaeval_core.disentanglement.mutual_information_gap import mutual_information_gap, mutual_information_gap_ceiling
 from vaeval_core.disentanglement.separated_predictability import separated_attribute_predictability
+from vaeval_core.errors import InvalidInput
 from vaeval_core.evaluation_result import MetricValue
 from vaeval_core.types import Float64, Int64
 
@@ -137,7 +138,7 @@ def test_few_images_are_said_to_flatter_useless_codes() -> None:
 def test_a_reshape_where_a_transpose_belongs_is_refused_and_would_destroy_the_gap() -> None:
     factors = _grid(8, 8)
     by_dimension = factors.T.astype(float)
-    with pytest.raises(Exception, match="2 rows of codes, 64 rows of factors"):
+    with pytest.raises(InvalidInput, match="2 rows of codes, 64 rows of factors"):
         mutual_information_gap(by_dimension, factors)
     assert _value(mutual_information_gap(by_dimension.T, factors)) == pytest.approx(1, abs=1e-12)
     assert _value(mutual_information_gap(by_dimension.reshape(64, 2), factors)) < 0.2
@@ -495,6 +496,31 @@ def test_codes_that_are_not_finite_are_a_nan_with_a_reason() -> None:
     scores = score_disentanglement(codes, _grid(3, 4, copies=2), seed=0)
     assert {score.kind for score in scores.values()} == {"nan"}
     assert {score.reason for score in scores.values()} == {"The posterior means of 1 of 24 images are not finite."}
+
+
+@pytest.mark.parametrize(
+    ("factors", "reason"),
+    [
+        (_grid(3, 3), "Disentanglement cannot be told from so few images. Received: num_images=9."),
+        (
+            _grid(1, 12),
+            "A factor that never changes says nothing about disentanglement. "
+            + "Received: only one value in column 0 of 2, over 12 images.",
+        ),
+    ],
+    ids=["few images", "constant factor"],
+)
+def test_factors_that_cannot_be_used_leave_no_score_and_fail_nothing(factors: Int64, reason: str) -> None:
+    scores = score_disentanglement(_noise(len(factors), 2), factors, seed=0)
+    assert tuple(scores) == DISENTANGLEMENT_SCORES
+    assert {(score.kind, score.reason) for score in scores.values()} == {("not_applicable", reason)}
+
+
+def test_codes_of_other_images_are_refused() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        score_disentanglement(_noise(11, 2), _grid(3, 4), seed=0)
+    assert caught.value.received == "11 rows of codes, 12 rows of factors"
+    assert caught.value.expected == "one row of each for every image"
 
 
 def test_one_factor_cannot_be_told_from_others() -> None:

@@ -10,9 +10,11 @@ from vaeval_core.disentanglement.explicitness import explicitness
 from vaeval_core.disentanglement.factor_vae import factor_vae_score
 from vaeval_core.disentanglement.importance_scores import importance_scores
 from vaeval_core.disentanglement.interventional_robustness import interventional_robustness
+from vaeval_core.disentanglement.labelled_codes import numbered_factors
 from vaeval_core.disentanglement.modularity import modularity
 from vaeval_core.disentanglement.mutual_information_gap import mutual_information_gap, mutual_information_gap_ceiling
 from vaeval_core.disentanglement.separated_predictability import separated_attribute_predictability
+from vaeval_core.errors import InvalidInput
 from vaeval_core.evaluation_result import MetricValue
 
 DISENTANGLEMENT_SCORES = (
@@ -31,7 +33,10 @@ DISENTANGLEMENT_SCORES = (
 
 
 def score_disentanglement(codes: ArrayLike, factors: ArrayLike, *, seed: int) -> dict[str, MetricValue]:
-    """All of DISENTANGLEMENT_SCORES; values are `nan` with a reason where the encoder gave codes that are not finite.
+    """All of DISENTANGLEMENT_SCORES, with a reason where there is none: an evaluation does not fail for want of them.
+
+    They are not applicable where the factors cannot be used, such as one that never changes among the evaluated images, and
+    `nan` where the encoder gave codes that are not finite.
 
     Args:
         codes: (n, k) posterior means.
@@ -39,9 +44,14 @@ def score_disentanglement(codes: ArrayLike, factors: ArrayLike, *, seed: int) ->
         seed: Seed of the protocol.
 
     Raises:
-        InvalidInput: See `labelled_codes`; but for codes that are not finite.
-        TooFewImages: Fewer than 10.
+        InvalidInput: The codes are no table of numbers, or not of the same images as the factors.
     """
+    try:
+        numbered_factors(factors)
+    except InvalidInput as error:
+        return dict.fromkeys(
+            DISENTANGLEMENT_SCORES, MetricValue.not_applicable(f"{error.what} Received: {error.received}.")
+        )
     bad = ~np.isfinite(np.asarray(codes)).reshape(len(np.asarray(codes)), -1).all(axis=1)
     if bad.any():
         reason = f"The posterior means of {int(bad.sum())} of {len(bad)} images are not finite."
