@@ -499,21 +499,15 @@ def test_codes_that_are_not_finite_are_a_nan_with_a_reason() -> None:
 
 
 @pytest.mark.parametrize(
-    ("factors", "reason"),
-    [
-        (_grid(3, 3), "Disentanglement cannot be told from so few images. Received: num_images=9."),
-        (
-            _grid(1, 12),
-            "A factor that never changes says nothing about disentanglement. "
-            + "Received: only one value in column 0 of 2, over 12 images.",
-        ),
-    ],
+    ("factors", "received"),
+    [(_grid(3, 3), "num_images=9"), (_grid(1, 12), "only one value in column 0 of 2, over 12 images")],
     ids=["few images", "constant factor"],
 )
-def test_factors_that_cannot_be_used_leave_no_score_and_fail_nothing(factors: Int64, reason: str) -> None:
+def test_factors_that_cannot_be_used_leave_no_score_and_fail_nothing(factors: Int64, received: str) -> None:
     scores = score_disentanglement(_noise(len(factors), 2), factors, seed=0)
     assert tuple(scores) == DISENTANGLEMENT_SCORES
-    assert {(score.kind, score.reason) for score in scores.values()} == {("not_applicable", reason)}
+    assert {score.kind for score in scores.values()} == {"not_applicable"}
+    assert all(str(score.reason).endswith(f"Received: {received}.") for score in scores.values())
 
 
 def test_codes_of_other_images_are_refused() -> None:

@@ -6,8 +6,6 @@ from it, with replacement. In a set where factors are independent the two are th
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,22 +18,17 @@ BATCH = 64
 _MOST_NUMBERS = 2**22  # codes gathered at once: 32 MiB
 
 
-@dataclass(frozen=True, eq=False)
 class SharingRows:
     """Finds images that share a value of a factor with a given one."""
 
-    labelled: LabelledCodes
-    _orders: list[Int64] = field(init=False)
-    _starts: list[Int64] = field(init=False)
-
-    def __post_init__(self) -> None:
-        columns = self.labelled.factors.T
-        object.__setattr__(self, "_orders", [np.argsort(column, kind="stable") for column in columns])
-        starts = [
+    def __init__(self, labelled: LabelledCodes) -> None:
+        self._factors = labelled.factors
+        # Rows sorted by value, and where each value begins among them, for each factor.
+        self._orders: list[Int64] = [np.argsort(column, kind="stable") for column in labelled.factors.T]
+        self._starts: list[Int64] = [
             np.concatenate([[0], np.cumsum(np.bincount(column, minlength=num_values))])
-            for column, num_values in zip(columns, self.labelled.num_values, strict=True)
+            for column, num_values in zip(labelled.factors.T, labelled.num_values, strict=True)
         ]
-        object.__setattr__(self, "_starts", starts)
 
     def draw(self, factor: int, anchors: Int64, chances: Float64) -> Int64:
         """For each anchor row a random row with the same value of the factor.
@@ -48,7 +41,7 @@ class SharingRows:
         Returns:
             Row numbers of the shape of `chances`.
         """
-        values = self.labelled.factors[anchors, factor]
+        values = self._factors[anchors, factor]
         first, last = self._starts[factor][values], self._starts[factor][values + 1]
         places = np.minimum(first + np.floor(chances * (last - first)).astype(np.int64), last - 1)
         rows: Int64 = self._orders[factor][places]
