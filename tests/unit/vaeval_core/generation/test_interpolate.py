@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 from vaeval_core.checkpoints.base import Posterior
+from vaeval_core.checkpoints.likelihood import Likelihood
 from vaeval_core.checkpoints.linear_gaussian import LinearGaussianVae, linear_gaussian_vae
 from vaeval_core.errors import InvalidInput, TooFewImages
 from vaeval_core.generation.interpolate import decode_paths, encode_means, interpolate
@@ -50,6 +51,10 @@ class WatchedVae:
     @property
     def latent_size(self) -> int:
         return self.model.latent_size
+
+    @property
+    def likelihood(self) -> Likelihood | None:
+        return self.model.likelihood
 
     def encode(self, images: Float32) -> Posterior:
         self.encoded.append(len(images))
