@@ -211,7 +211,7 @@ def _require_data(data: str) -> None:
         raise InvalidInput(
             "--data is empty.",
             received=repr(data),
-            expected="a folder of images, an .npy or .npz file, digits:test or digits:train; `.` is the current folder",
+            expected="a folder of images, an array file, digits:test, digits:train or shapes; `.` is the current folder",
             next_step="if it came from a shell variable, see whether that is set",
         )
 

@@ -22,7 +22,7 @@ Data = Annotated[
     typer.Option(
         "--data",
         metavar="FOLDER|FILE|SET",
-        help="Real images: a folder of PNG or JPEG, a .npy or .npz file, digits:test or digits:train.",
+        help="Real images: a folder of PNG or JPEG, a .npy, .npz, .h5 or .hdf5 file, digits:test, digits:train or shapes.",
     ),
 ]
 ProtocolName = Annotated[

@@ -21,8 +21,14 @@ from scipy.special import ndtri
 from vaeval_core.protocol import StreamName
 from vaeval_core.types import Float32, Float64, IndexRange
 
-NoiseName = StreamName | Literal["posterior", "dequantisation", "interventions"]
-"""What noise is for: a stream of images, draws from posteriors, grey levels made continuous, latents that are replaced."""
+NoiseName = (
+    StreamName
+    | Literal["posterior", "dequantisation", "interventions"]
+    | Literal["interpolations", "interpolation pairs", "fitted", "fitted components"]
+    | Literal["training and test images", "votes", "pairs that share a factor"]
+)
+"""What noise is for: a stream of images, draws from posteriors, grey levels made continuous, latents that are replaced, or a
+choice among images."""
 
 _NOISE_KEYS: dict[NoiseName, int] = {
     "samples": 1,
@@ -30,6 +36,13 @@ _NOISE_KEYS: dict[NoiseName, int] = {
     "posterior": 11,
     "dequantisation": 12,
     "interventions": 13,
+    "interpolations": 21,
+    "interpolation pairs": 22,
+    "fitted": 23,
+    "fitted components": 24,
+    "training and test images": 31,
+    "votes": 32,
+    "pairs that share a factor": 33,
 }
 """Second half of the generator's key. A number once given is never given again: it would change or repeat noise."""
 

@@ -15,6 +15,7 @@ from vaeval_core.errors import InvalidInput
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
+Int64 = NDArray[np.int64]
 Uint8 = NDArray[np.uint8]
 
 ImageShape = tuple[int, int, int]

@@ -1,4 +1,4 @@
-"""Images that are one array, in memory or mapped from a file, as a set of images."""
+"""Images that are one array, in memory, mapped from a file or in HDF5, as a set of images."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 
+from vaeval_core.images.factor_labels import FactorLabels
 from vaeval_core.images.fitting import fit_arrays, require_fit
+from vaeval_core.images.hdf5_rows import Hdf5Rows
 from vaeval_core.images.manifest import changed_since_submission
 from vaeval_core.images.order import image_order, numbers_in
 from vaeval_core.protocol import ImageFit
@@ -14,12 +16,13 @@ from vaeval_core.types import ImageShape, IndexRange, Uint8
 
 
 class ArrayImages:
-    """The `ImageSet` of an array; a set's digest is the sha256 over its shape and the sha256 of each image.
+    """The `ImageSet` of an array; a set's digest is the sha256 over its shape, the sha256 of each image, and its factors.
 
     Args:
         uri: What opens it again.
         name: Short name for people.
         images: (n, h, w, c) uint8, c of 1 or 3; may be mapped from a file.
+        factors: What varies in them, in the order of the array; None if that is not known.
         digests: sha256 (32 bytes) of each image as it is to be: an image is checked when it is read.
         manifest: What a worker needs to know these digests; None if it can work them out.
     """
@@ -27,7 +30,14 @@ class ArrayImages:
     skipped: tuple[str, ...] = ()
 
     def __init__(
-        self, *, uri: str, name: str, images: Uint8, digests: Sequence[bytes], manifest: bytes | None = None
+        self,
+        *,
+        uri: str,
+        name: str,
+        images: Uint8 | Hdf5Rows,
+        digests: Sequence[bytes],
+        manifest: bytes | None = None,
+        factors: FactorLabels | None = None,
     ) -> None:
         self.uri = uri
         self.name = name
@@ -38,6 +48,9 @@ class ArrayImages:
         whole = hashlib.sha256(json.dumps(list(images.shape)).encode("ascii"))
         for digest in self._digests:
             whole.update(digest)
+        if factors is not None:
+            whole.update(factors.digest)  # scores of disentanglement depend on them
+        self.factors = None if factors is None else factors.reordered(self._order)
         self.digest = whole.hexdigest()
 
     def __len__(self) -> int:
@@ -68,7 +81,7 @@ class ArrayImages:
         return f"{self.name}[{number}]"
 
 
-def digest_each(images: Uint8, on_progress: Callable[[int, int], None] | None = None) -> tuple[bytes, ...]:
+def digest_each(images: Uint8 | Hdf5Rows, on_progress: Callable[[int, int], None] | None = None) -> tuple[bytes, ...]:
     """sha256 of the pixels of each image (h, w, c), in order.
 
     `on_progress` is called with (images done, images in all) after each image; it may raise to stop.

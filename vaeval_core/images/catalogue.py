@@ -1,14 +1,16 @@
 """Every `--data` argument and every stored data set URI, by name: the one door to sets of images.
 
-digits:train, digits:test    the digits that scikit-learn ships        `digits`
-a .npy or .npz file          one array of images                       `array_file`
-any other path               a folder of PNG and JPEG files            `folder`
+digits:train, digits:test             the digits that scikit-learn ships        `digits`
+shapes, shapes:train, shapes:test     drawn shapes with known factors           `shapes`
+a .npy, .npz, .h5 or .hdf5 file       one array of images                       `array_file`
+any other path                        a folder of PNG and JPEG files            `folder`
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -18,8 +20,13 @@ from vaeval_core.images.array_images import ArrayImages
 from vaeval_core.images.base import ImageSet
 from vaeval_core.images.digits import SCHEME, DigitsSplit, digits_images
 from vaeval_core.images.folder import open_folder, survey_folder
+from vaeval_core.images.shapes import ShapesSet, shapes_images
 
-_DIGITS = [f"{SCHEME}{split}" for split in get_args(DigitsSplit)]
+_BUNDLED: dict[str, Callable[[], ArrayImages]] = {
+    **{f"{SCHEME}{split}": partial(digits_images, split) for split in get_args(DigitsSplit)},
+    **{name: partial(shapes_images, name) for name in get_args(ShapesSet)},
+}
+_SCHEMES = (SCHEME, "shapes:")
 
 
 def survey_images(
@@ -41,8 +48,8 @@ def survey_images(
         NotFound: There is no such path or split.
         ImagesRejected: There is something, but no set of images that can be used.
     """
-    if argument.startswith(SCHEME):
-        return _digits(argument)
+    if _is_bundled(argument):
+        return _bundled(argument)
     path = Path(argument).expanduser()
     if not path.exists():
         raise _no_such_images(argument)
@@ -60,19 +67,20 @@ def open_images(uri: str, digest: str, manifest: bytes | None) -> ImageSet:
         manifest: What its `manifest()` gave.
 
     Raises:
-        ImagesRejected: The digits or an array are others than those described.
+        ImagesRejected: Bundled images or an array are others than those described.
         StorageFailed: This machine cannot read the path, or the manifest is missing, damaged or that of another set.
     """
-    if uri.startswith(SCHEME):
-        digits = _digits(uri)
-        if digits.digest != digest:
+    if _is_bundled(uri):
+        bundled = _bundled(uri)
+        if bundled.digest != digest:
+            origin = "scikit-learn" if uri.startswith(SCHEME) else "vaeval"
             raise ImagesRejected(
-                "The bundled digits of this machine are not those that the evaluation was submitted with.",
-                received=f"{uri} with digest {digits.digest}",
+                "The bundled images of this machine are not those that the evaluation was submitted with.",
+                received=f"{uri} with digest {bundled.digest}",
                 expected=f"digest {digest}",
-                next_step="install the same version of scikit-learn on every machine, then submit again",
+                next_step=f"install the same version of {origin} on every machine, then submit again",
             )
-        return digits
+        return bundled
     path = Path(uri)
     try:
         if _is_array_file(path):
@@ -89,23 +97,29 @@ def _is_array_file(path: Path) -> bool:
 
 def _no_such_images(argument: str) -> NotFound:
     is_plain_word = Path(argument).name == argument
-    close = difflib.get_close_matches(argument.lower(), _DIGITS, n=1) if is_plain_word else []
+    close = difflib.get_close_matches(argument.lower(), _BUNDLED, n=1) if is_plain_word else []
     return NotFound(
         "There is no such set of images.",
         received=argument if Path(argument).is_absolute() else f"{argument} (in {Path.cwd()})",
-        expected=f"a folder of PNG or JPEG files, a .npy or .npz file, {' or '.join(_DIGITS)}",
+        expected=f"a folder of PNG or JPEG files, a .npy, .npz or HDF5 file, {' or '.join(_BUNDLED)}",
         next_step=f"--data {close[0]}" if close else "check the path given as --data",
     )
 
 
-def _digits(argument: str) -> ArrayImages:
-    for split in get_args(DigitsSplit):
-        if argument == f"{SCHEME}{split}":
-            return digits_images(split)
-    closest = difflib.get_close_matches(argument, _DIGITS, n=1, cutoff=0.0)
+def _is_bundled(argument: str) -> bool:
+    # A folder that is called shapes can be written ./shapes.
+    return argument in _BUNDLED or argument.startswith(_SCHEMES)
+
+
+def _bundled(argument: str) -> ArrayImages:
+    if argument in _BUNDLED:
+        return _BUNDLED[argument]()
+    scheme = argument.partition(":")[0]
+    known = [name for name in _BUNDLED if name.partition(":")[0] == scheme]
+    closest = difflib.get_close_matches(argument, known, n=1, cutoff=0.0)
     raise NotFound(
-        "There is no such set of digits.",
+        f"There is no such set of {scheme}.",
         received=argument,
-        expected=" or ".join(_DIGITS),
+        expected=" or ".join(known),
         next_step=f"--data {closest[0]}",
     )

@@ -15,11 +15,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from vaeval_core.errors import InvalidInput
+from vaeval_core.reports.sheet import GAP_COLOUR, INK, PAPER, QUIET, Sheet
 from vaeval_core.reports.tiles import as_tiles, mosaic
 from vaeval_core.types import Uint8
 
@@ -29,8 +28,7 @@ MAX_PICTURES = 12
 MAX_ENTRIES = 100
 """Checkpoints that are shown; the sheet says how many are not. Agg draws no figure taller than 65,535 dots."""
 
-# All lengths are dots. 128 dots an inch, a power of two: any whole number of dots is an exact number of inches.
-_DPI = 128
+# All lengths are dots.
 _TILE = 72
 _TILE_GAP = 4
 _MARGIN = 44
@@ -40,10 +38,6 @@ _HEADING = 44
 _TITLE = 36
 _BLOCK_GAP = 32
 _MIN_WIDTH = 640
-
-_INK, _QUIET, _LINE = "#1a1a1a", "#737373", "#e2e2e2"
-_PAPER = (255, 255, 255)
-_GAP_COLOUR = (222, 222, 222)  # seen between black images as well as between white ones
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +115,7 @@ def _tiles(entry: PictureEntry, kind: str) -> Uint8 | None:
 
 
 def _grid(tiles: Uint8, *, rows: int) -> Uint8:
-    return mosaic(tiles, rows=rows, columns=-(-len(tiles) // rows), gap=_TILE_GAP, gap_colour=_GAP_COLOUR, paper=_PAPER)
+    return mosaic(tiles, rows=rows, columns=-(-len(tiles) // rows), gap=_TILE_GAP, gap_colour=GAP_COLOUR, paper=PAPER)
 
 
 def _draw(blocks: Sequence[_Block], *, num_left_out: int) -> Figure:
@@ -133,83 +127,31 @@ def _draw(blocks: Sequence[_Block], *, num_left_out: int) -> Figure:
     width = max(_MIN_WIDTH, right + _MARGIN)
     height = _MARGIN + _HEADING + sum(block.height + _BLOCK_GAP for block in blocks)
     height += _MARGIN if num_left_out else _MARGIN - _BLOCK_GAP
-    sheet = _Sheet(width, height)
+    sheet = Sheet(width, height)
 
     top = _MARGIN
     if compared_width:
-        sheet.write(compared_left, top, "real images, each above its reconstruction", colour=_QUIET)
+        sheet.write(compared_left, top, "real images, each above its reconstruction", colour=QUIET)
     if samples_width:
-        sheet.write(samples_left, top, "samples", colour=_QUIET)
+        sheet.write(samples_left, top, "samples", colour=QUIET)
     top += _HEADING
     for block in blocks:
         sheet.rule(top - _BLOCK_GAP // 2, _MARGIN, width - _MARGIN)
-        sheet.write(_MARGIN, top, block.title, colour=_INK, weight="bold", size=10.5, room=width - 2 * _MARGIN)
+        sheet.write(_MARGIN, top, block.title, colour=INK, weight="bold", size=10.5, room=width - 2 * _MARGIN)
         panels_top = top + _TITLE
         if block.compared is not None:
             sheet.place(block.compared, compared_left, panels_top)
             row_height = (block.compared.shape[0] + _TILE_GAP) / len(block.row_labels)
             for row, label in enumerate(block.row_labels):
                 middle = panels_top + row * row_height + (row_height - _TILE_GAP) / 2
-                sheet.write(compared_left - 14, middle, label, colour=_QUIET, align="right", vertical="center")
+                sheet.write(compared_left - 14, middle, label, colour=QUIET, align="right", vertical="center")
         elif compared_width:
-            sheet.write(compared_left, panels_top, "no reconstructions", colour=_QUIET, style="italic")
+            sheet.write(compared_left, panels_top, "no reconstructions", colour=QUIET, style="italic")
         if block.samples is not None:
             sheet.place(block.samples, samples_left, panels_top)
         elif samples_width:
-            sheet.write(samples_left, panels_top, "no samples", colour=_QUIET, style="italic")
+            sheet.write(samples_left, panels_top, "no samples", colour=QUIET, style="italic")
         top += block.height + _BLOCK_GAP
     if num_left_out:
-        sheet.write(_MARGIN, top, f"and {num_left_out:,} more, not shown", colour=_QUIET, style="italic")
+        sheet.write(_MARGIN, top, f"and {num_left_out:,} more, not shown", colour=QUIET, style="italic")
     return sheet.figure
-
-
-class _Sheet:
-    """A figure addressed in dots from its top left corner."""
-
-    def __init__(self, width: int, height: int) -> None:
-        self._width, self._height = width, height
-        self.figure = Figure(figsize=(width / _DPI, height / _DPI), dpi=_DPI, facecolor="white")
-        FigureCanvasAgg(self.figure)  # becomes the figure's canvas
-
-    def place(self, picture: Uint8, left: int, top: int) -> None:
-        height, width = picture.shape[:2]
-        bottom = self._height - top - height
-        box = (left / self._width, bottom / self._height, width / self._width, height / self._height)
-        axes = self.figure.add_axes(box)
-        axes.set_axis_off()
-        axes.imshow(picture, interpolation="nearest", aspect="auto", resample=False)
-
-    def rule(self, top: float, left: float, right: float) -> None:
-        x, y = (left / self._width, right / self._width), 1 - top / self._height
-        self.figure.add_artist(Line2D(x, (y, y), color=_LINE, linewidth=0.6, transform=self.figure.transFigure))
-
-    def write(
-        self,
-        left: float,
-        top: float,
-        text: str,
-        *,
-        colour: str,
-        size: float = 8.5,
-        weight: str = "normal",
-        style: str = "normal",
-        align: str = "left",
-        vertical: str = "top",
-        room: float | None = None,
-    ) -> None:
-        written = self.figure.text(
-            left / self._width,
-            1 - top / self._height,
-            text,
-            color=colour,
-            fontsize=size,
-            fontweight=weight,
-            fontstyle=style,
-            ha=align,
-            va=vertical,
-            parse_math=False,  # a dollar sign in a path is a dollar sign
-        )
-        while room is not None and written.get_window_extent().width > room:
-            shown = written.get_text()
-            middle = len(shown) // 2
-            written.set_text(f"{shown[: middle - 2].rstrip('…')}…{shown[middle + 2 :].lstrip('…')}")

@@ -199,7 +199,7 @@ def test_a_missing_file_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(NotFound) as caught:
         survey_array_file(tmp_path / "images.npy")
     assert caught.value.received == str(tmp_path / "images.npy")
-    assert ".npy or .npz" in str(caught.value.expected)
+    assert ".npy, .npz or HDF5" in str(caught.value.expected)
 
 
 def test_a_worker_that_does_not_see_the_file_says_so_of_its_machine(tmp_path: Path) -> None:

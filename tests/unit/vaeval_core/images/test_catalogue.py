@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -15,11 +16,15 @@ from vaeval_core.images.folder import FolderImages
 from vaeval_core.types import IndexRange
 
 
-@pytest.fixture(params=["digits:test", "folder", "array"])
+@pytest.fixture(params=["digits:test", "folder", "array", "hdf5"])
 def argument(request: pytest.FixtureRequest, photos: Path, tmp_path: Path) -> str:
     """One `--data` argument of each kind; all hold at least five grey images of 8×8."""
     if request.param == "folder":
         return str(photos)
+    if request.param == "hdf5":
+        with h5py.File(tmp_path / "images.h5", "w") as file:
+            file["images"] = np.arange(5 * 64, dtype=np.uint8).reshape(5, 8, 8)
+        return str(tmp_path / "images.h5")
     if request.param == "array":
         np.save(tmp_path / "images.npy", np.arange(5 * 64, dtype=np.uint8).reshape(5, 8, 8))
         return str(tmp_path / "images.npy")

@@ -1,0 +1,143 @@
+"""What is inside a .npy, .npz or HDF5 file: its images, and the factors behind them if it has them."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaeval_core.errors import ImagesRejected, NotFound
+from vaeval_core.images.factor_labels import BESIDE_IMAGES, CLASSES_NAME, NAMES_NAME, FactorLabels, factor_labels
+from vaeval_core.images.hdf5_rows import Hdf5Rows
+from vaeval_core.types import Uint8
+
+_EXPECTED = "uint8 images, 0 to 255, of shape (n, h, w), (n, h, w, 1) or (n, h, w, 3)"
+_ZIP = b"PK"  # an .npz file is a zip archive, an .npy file is not
+_HDF5 = b"\x89HDF"
+_IMAGES_NAME = "images"
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayContents:
+    """What one file holds.
+
+    Attributes:
+        images: (n, h, w, c) uint8.
+        factors: In the order of the file; None if it has none.
+    """
+
+    images: Uint8 | Hdf5Rows
+    factors: FactorLabels | None
+
+    @property
+    def factors_digest(self) -> str | None:
+        """sha256 of the factors as hexadecimal digits."""
+        return None if self.factors is None else self.factors.digest.hex()
+
+
+def read_array_file(path: Path) -> ArrayContents:
+    """Open the file and find its arrays; images of .npy and HDF5 files are not read yet.
+
+    Raises:
+        NotFound: There is no such file.
+        ImagesRejected: It cannot be read, or holds no array of images, or factors that do not fit them.
+    """
+    if not path.exists():
+        raise NotFound(
+            "There is no such file of images.",
+            received=path,
+            expected="a .npy, .npz or HDF5 file, or a folder of PNG or JPEG files",
+            next_step="check the path given as --data",
+        )
+    try:
+        # Opened here, because NumPy leaves the file of a damaged archive open.
+        with path.open("rb") as file:
+            begins = file.read(len(_HDF5))
+            file.seek(0)
+            if begins == _HDF5:
+                return _read_hdf5(path)
+            if begins.startswith(_ZIP):
+                return _read_archive(path, file)
+            return ArrayContents(_as_images(path, np.lib.format.open_memmap(path, mode="r")), None)
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise ImagesRejected(
+            "The array file cannot be read.",
+            received=f"{path}: {' '.join(str(error).split())}",
+            expected=f"a file written by numpy.save, numpy.savez or h5py that holds {_EXPECTED}",
+        ) from error
+
+
+def _read_archive(path: Path, file: BinaryIO) -> ArrayContents:
+    with np.load(file, allow_pickle=False) as archive:
+        members = archive.files
+        images = _as_images(path, archive[_choose(path, members)])
+        return ArrayContents(images, _factors(path, members, archive.__getitem__, len(images)))
+
+
+def _read_hdf5(path: Path) -> ArrayContents:
+    import h5py
+
+    # Stays open: images are read from it later. A read-only file system cannot be locked, and need not be.
+    file = h5py.File(path, "r", locking="best-effort")
+    members = [name for name, member in file.items() if isinstance(member, h5py.Dataset)]
+    dataset = file[_choose(path, members)]
+    _require_images(path, dataset.dtype, dataset.shape)
+    images = Hdf5Rows(path, dataset)
+    return ArrayContents(images, _factors(path, members, lambda name: file[name][...], len(images)))
+
+
+def _choose(path: Path, names: Sequence[str]) -> str:
+    """Which array holds the images: the one called so, or the only one that is nothing else."""
+    candidates = [name for name in names if name not in BESIDE_IMAGES]
+    if _IMAGES_NAME in candidates:
+        return _IMAGES_NAME
+    if len(candidates) == 1:
+        return candidates[0]
+    raise ImagesRejected(
+        "It is not clear which array of the file holds the images.",
+        received=f"{path} with arrays {', '.join(names) or '(none)'}",
+        expected=f"one array, or one that is called {_IMAGES_NAME}",
+        next_step="numpy.savez('images.npz', images=…)",
+    )
+
+
+def _factors(
+    path: Path, names: Sequence[str], read: Callable[[str], NDArray[Any]], num_images: int
+) -> FactorLabels | None:
+    if CLASSES_NAME not in names:
+        return None
+    factor_names = None
+    if NAMES_NAME in names:
+        # HDF5 gives texts as bytes.
+        factor_names = [name.decode() if isinstance(name, bytes) else str(name) for name in read(NAMES_NAME).ravel()]
+    return factor_labels(read(CLASSES_NAME), factor_names, num_images=num_images, source=str(path))
+
+
+def _as_images(path: Path, array: NDArray[Any]) -> Uint8:
+    _require_images(path, array.dtype, array.shape)
+    return array[..., np.newaxis] if array.ndim == 3 else array
+
+
+def _require_images(path: Path, dtype: np.dtype[Any], stored: tuple[int, ...]) -> None:
+    shape = (*stored, 1) if len(stored) == 3 else stored
+    reason = None
+    if dtype != np.uint8:
+        reason = "The numbers of an array of images must be uint8."
+    elif len(shape) != 4 or shape[3] not in {1, 3} or 0 in shape:
+        reason = "The array has no shape of images."
+    if reason is None:
+        return
+    raise ImagesRejected(
+        reason,
+        received=f"{path}: {dtype} of shape {stored}",
+        expected=_EXPECTED,
+        next_step="numpy.save('images.npy', (images.clip(0, 1) * 255).round().astype('uint8'))"
+        if dtype.kind == "f"
+        else None,
+    )

@@ -1,0 +1,56 @@
+"""Images in an HDF5 file, read when they are asked for: a set may be larger than memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaeval_core.errors import unreadable_here
+from vaeval_core.types import Int64, Uint8
+
+_ROWS_AT_ONCE = 256
+
+
+class Hdf5Rows:
+    """The images of a data set in an open file, as if it were an array (n, h, w, c) uint8.
+
+    Args:
+        path: The file, for messages.
+        dataset: The open `h5py.Dataset`, uint8 (n, h, w) or (n, h, w, c).
+    """
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, path: Path, dataset: Any) -> None:
+        self._path = path
+        self._dataset = dataset
+        self._has_channels = len(dataset.shape) == 4
+        self.shape: tuple[int, ...] = tuple(dataset.shape) if self._has_channels else (*dataset.shape, 1)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, numbers: Int64) -> Uint8:
+        """The images of these numbers, in this order.
+
+        Raises:
+            StorageFailed: The file cannot be read, or is damaged.
+        """
+        # HDF5 reads rows in ascending order only, each once.
+        ascending, places = np.unique(numbers, return_inverse=True)
+        return self._read(ascending)[places]
+
+    def __iter__(self) -> Iterator[Uint8]:
+        for start in range(0, len(self), _ROWS_AT_ONCE):
+            yield from self._read(slice(start, start + _ROWS_AT_ONCE))
+
+    def _read(self, rows: Int64 | slice) -> Uint8:
+        try:
+            read: NDArray[np.uint8] = self._dataset[rows]
+        except OSError as error:
+            raise unreadable_here(self._path, " ".join(str(error).split())) from error
+        return read if self._has_channels else read[..., np.newaxis]

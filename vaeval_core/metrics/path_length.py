@@ -1,0 +1,74 @@
+"""Numbers of many paths as one: the perceptual path length, and means over the paths that have a value."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vaeval_core.errors import TooFewImages
+from vaeval_core.evaluation_result import MetricValue
+from vaeval_core.types import Float64
+
+TRIMMED_PERCENT = 1
+"""Left out at either end: a few paths that jump would decide the mean. As in the code of Karras et al. 2019."""
+
+
+def path_length(speeds: Float64) -> MetricValue:
+    """Mean squared speed over paths, without the lowest and the highest per cent.
+
+    Args:
+        speeds: (n,) what `feature_speed` or `pixel_speed` gave for all paths; n ≥ 2.
+
+    Returns:
+        In the unit of the speeds, ≥ 0, lower is smoother. The standard error is that of the mean of what is left.
+
+    Raises:
+        TooFewImages: Fewer than two paths.
+    """
+    _require_two(speeds)
+    if not np.isfinite(speeds).all():
+        bad = int((~np.isfinite(speeds)).sum())
+        reason = f"{bad} of {len(speeds)} paths go through images that are not finite."
+        return MetricValue(value=None, num_images=len(speeds), kind="nan", reason=reason)
+    lowest = np.percentile(speeds, TRIMMED_PERCENT, method="lower")
+    highest = np.percentile(speeds, 100 - TRIMMED_PERCENT, method="higher")
+    kept = speeds[(lowest <= speeds) & (speeds <= highest)]
+    error = float(kept.std(ddof=1)) / np.sqrt(len(kept)) if len(kept) > 1 else None
+    return MetricValue.of(float(kept.mean()), num_images=len(speeds), std_error=error)
+
+
+def mean_over_paths(values: Float64) -> MetricValue:
+    """Mean of unevenness, detour or bending over the paths that have one.
+
+    Paths along which nothing changes are NaN: they are neither summed nor counted, and a warning says how many there were.
+
+    Args:
+        values: (n,), n ≥ 2.
+
+    Raises:
+        TooFewImages: Fewer than two paths.
+    """
+    _require_two(values)
+    defined = values[~np.isnan(values)]
+    if not len(defined):
+        return MetricValue.not_applicable(f"Nothing changes along any of {len(values)} paths.")
+    still = len(values) - len(defined)
+    warning = f"Nothing changes along {still} of {len(values)} paths; they are left out."
+    error = (
+        float(defined.std(ddof=1)) / np.sqrt(len(defined)) if np.isfinite(defined).all() and len(defined) > 1 else None
+    )
+    return MetricValue.of(
+        float(defined.mean()),
+        num_images=len(defined),
+        std_error=error,
+        warnings=(warning,) if still else (),
+    )
+
+
+def _require_two(values: Float64) -> None:
+    if len(values) < 2:
+        raise TooFewImages(
+            "There are too few paths for a mean.",
+            received=f"num_paths={len(values)}",
+            expected="2 or more",
+            next_step="interpolate between more images",
+        )
