@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vaeval_core.evaluation_result import MetricValue
 from vaeval_core.metrics.base import EvaluationSummary, not_finite, outside_warnings
-from vaeval_core.metrics.frechet import GaussianFit
+from vaeval_core.metrics.gaussian_fit import GaussianFit
 
 
 def mean_squared_error(summary: EvaluationSummary, reference: GaussianFit) -> MetricValue:
