@@ -5,7 +5,7 @@ Source: Holm 1979, «A simple sequentially rejective multiple test procedure».
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -13,10 +13,14 @@ from vaeval_core.errors import InvalidInput
 from vaeval_core.types import Float64
 
 
-def holm_adjusted(p_values: Sequence[float]) -> Float64:
+def holm_adjusted(p_values: Sequence[float], *, comparisons: Callable[[int], int] = lambda left: left) -> Float64:
     """p-values that may each be held against the level, (m,), in the order given.
 
     The smallest is multiplied by m, the next by m - 1, and so on; none is smaller than one before it, or above 1.
+
+    Args:
+        p_values: One per comparison.
+        comparisons: How many comparisons are possible while so many p-values are left; rises with it.
 
     Raises:
         InvalidInput: One is not between 0 and 1.
@@ -31,7 +35,7 @@ def holm_adjusted(p_values: Sequence[float]) -> Float64:
             "This is no p-value.", received=given[outside][0], expected="a number from 0 to 1, which NaN is not"
         )
     order = np.argsort(given, kind="stable")
-    factors = len(given) - np.arange(len(given))
+    factors = np.array([comparisons(left) for left in range(len(given), 0, -1)], dtype=np.float64)
     adjusted = np.empty_like(given)
     adjusted[order] = np.minimum(np.maximum.accumulate(given[order] * factors), 1.0)
     return adjusted

@@ -25,6 +25,11 @@ def test_none_is_above_one() -> None:
     assert holm_adjusted([0.9, 0.8]).tolist() == [1.0, 1.0]
 
 
+def test_of_rows_picked_after_the_fact_all_pairs_count() -> None:
+    adjusted = holm_adjusted([0.01, 0.02, 0.05], comparisons=lambda left: left * (left + 1) // 2)
+    np.testing.assert_allclose(adjusted, [0.06, 0.06, 0.06])  # 6, 3 and 1 pairs: 0.06, 0.06 and 0.05
+
+
 def test_a_single_comparison_is_not_corrected_and_none_is_nothing() -> None:
     assert holm_adjusted([0.03]).tolist() == [0.03]
     assert holm_adjusted([]).tolist() == []
