@@ -20,7 +20,7 @@ from vaeval_core.accumulators.feature_rows import FeatureRows
 from vaeval_core.features.base import FeatureExtractor
 from vaeval_core.features.catalogue import load_extractor, resolve_extractor
 from vaeval_core.images.digits import digits_split
-from vaeval_core.metrics.frechet import fit_gaussian, frechet_distance
+from vaeval_core.metrics.frechet import fit_gaussian, squared_frechet_distance
 from vaeval_core.protocol import Precision
 from vaeval_core.types import Float32, Uint8
 
@@ -76,7 +76,7 @@ def main() -> None:
         distances = []
         for precision in PRECISIONS:
             reference = fit_gaussian(FeatureRows.from_rows(features[precision]["reference"]))
-            distances.append(frechet_distance(FeatureRows.from_rows(features[precision][name]), reference))
+            distances.append(squared_frechet_distance(FeatureRows.from_rows(features[precision][name]), reference))
         full, half = distances
         print(f"| {name} | {full:.4f} | {half:.4f} | {half - full:+.4f} ({(half - full) / full:+.2%}) |")
 

@@ -14,10 +14,13 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from cli import rendering
+from cli.influences import standings_of
 from cli.number_formats import count, id_list, with_error
 
 if TYPE_CHECKING:
+    from scheduler.store.artifacts import ArtifactStore
     from scheduler.store.base import ReadStore
+    from vaeval_core.metrics.rank_groups import Standing
     from vaeval_core.protocol import ExtractorSpec
 
 Row = Mapping[str, Any]
@@ -52,24 +55,50 @@ SCORES = (
 )
 
 
-def print_boards(reads: ReadStore, fingerprints: Sequence[str], *, marked: Collection[int] = ()) -> None:
+def print_boards(
+    reads: ReadStore, artifacts: ArtifactStore, fingerprints: Sequence[str], *, marked: Collection[int] = ()
+) -> None:
     """The leaderboards of the given protocols on stdout, in the order of the store.
 
     Args:
         reads: Where the rows are.
+        artifacts: Where it is kept what each image does to a score.
         fingerprints: Which protocols.
         marked: Ids of the evaluations to mark.
     """
-    print_tables(reads, reads.leaderboard(fingerprints=fingerprints), marked=marked)
+    rows = reads.leaderboard(fingerprints=fingerprints)
+    tied = tied_with_the_best(rows, standings_of_boards(rows, reads, artifacts))
+    print_tables(reads, rows, marked=marked, tied=tied)
 
 
-def print_tables(reads: ReadStore, rows: Sequence[Row], *, marked: Collection[int] = ()) -> None:
-    """One table per fingerprint; marked rows have a ▸ before their rank. Then what a reader of the rows must know."""
+def standings_of_boards(rows: Sequence[Row], reads: ReadStore, artifacts: ArtifactStore) -> dict[int, Standing]:
+    """Evaluation → where it stands against the best of its board; `rows` are all rows of each fingerprint."""
+    return standings_of(by_fingerprint(rows), reads, artifacts)
+
+
+def tied_with_the_best(rows: Sequence[Row], standings: Mapping[int, Standing]) -> set[int]:
+    """Evaluations that share the first rank of their board; none where the best stands alone."""
+    shared = set()
+    for board in by_fingerprint(rows):
+        group = {row["evaluation"] for row in board if standings[row["evaluation"]] in {"best", "tied"}}
+        if len(group) > 1:
+            shared |= group
+    return shared
+
+
+def print_tables(
+    reads: ReadStore,
+    rows: Sequence[Row],
+    *,
+    marked: Collection[int] = (),
+    tied: Collection[int] = (),
+) -> None:
+    """One table per fingerprint; marked rows have a ▸ before their rank, tied ones share =1. Then what a reader must know."""
     for number, board in enumerate(by_fingerprint(rows)):
         if number:
             rendering.data("")
         rendering.heading(caption_parts(board[0]))
-        columns, cells = as_cells(board, marked=marked)
+        columns, cells = as_cells(board, marked=marked, tied=tied)
         hidden = rendering.table(
             columns, cells, marked=[i for i, row in enumerate(board) if row["evaluation"] in marked]
         )
@@ -81,6 +110,10 @@ def print_tables(reads: ReadStore, rows: Sequence[Row], *, marked: Collection[in
         rendering.note(warning)
     if any(row["evaluation"] in marked for row in rows):
         rendering.note("▸ marks the evaluations of this command.")
+    if any(row["evaluation"] in tied for row in rows):
+        rendering.note(
+            "=1 marks ties: on common noise such a row's FID is not above the best one's by more than chance."
+        )
     sentences = score_warnings(reads.warnings([row["evaluation"] for row in rows]))
     for sentence in sentences[:MOST_WARNINGS]:
         rendering.note(sentence)
@@ -128,11 +161,11 @@ def _with_shares(kind: str, shares: Sequence[float]) -> str:
     return kind.replace("%", least if least == most else f"{least} to {most}", 1)
 
 
-def as_markdown(rows: Sequence[Row]) -> str:
+def as_markdown(rows: Sequence[Row], *, tied: Collection[int] = ()) -> str:
     """The same tables in Markdown."""
     blocks = []
     for board in by_fingerprint(rows):
-        columns, cells = as_cells(board)
+        columns, cells = as_cells(board, tied=tied)
         titles = [column.title for column in columns]
         rule = ["---:" if column.align == "right" else "---" for column in columns]
         lines = [_markdown_line(line) for line in (titles, rule, *cells)]
@@ -168,7 +201,9 @@ def caption_parts(row: Row) -> list[str]:
     return [*parts, row["fingerprint"][:12]]
 
 
-def as_cells(board: Sequence[Row], *, marked: Collection[int] = ()) -> tuple[list[rendering.Column], list[list[str]]]:
+def as_cells(
+    board: Sequence[Row], *, marked: Collection[int] = (), tied: Collection[int] = ()
+) -> tuple[list[rendering.Column], list[list[str]]]:
     """Columns and cells of one board; a score that no row has is left out."""
     scores = [score for score in SCORES if any(row[score.column] is not None for row in board)]
     has_steps = any(row["step"] is not None for row in board)
@@ -181,7 +216,7 @@ def as_cells(board: Sequence[Row], *, marked: Collection[int] = ()) -> tuple[lis
     ]
     cells = [
         [
-            ("▸ " if row["evaluation"] in marked else "") + (str(row["rank"]) if row["rank"] is not None else "–"),
+            ("▸ " if row["evaluation"] in marked else "") + _rank_text(row, tied),
             row["checkpoint"],
             *([_text(row["step"])] if has_steps else []),
             *(_score_text(row, score.column) for score in scores),
@@ -190,6 +225,12 @@ def as_cells(board: Sequence[Row], *, marked: Collection[int] = ()) -> tuple[lis
         for row in board
     ]
     return columns, cells
+
+
+def _rank_text(row: Row, tied: Collection[int]) -> str:
+    if row["rank"] is None:
+        return "–"
+    return "=1" if row["evaluation"] in tied else str(row["rank"])
 
 
 def _score_text(row: Row, column: str) -> str:

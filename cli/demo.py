@@ -89,7 +89,7 @@ def demo(
         except KeyboardInterrupt:
             rendering.note("Interrupted. What is done is kept; the same command goes on from here.")
             raise typer.Exit(ExitCode.INTERRUPTED) from None
-        print_outcome(application.reads, receipt, records, "demo", as_json=as_json)
+        print_outcome(application, receipt, records, "demo", as_json=as_json)
         print_failures(records)
         if len(failures(records)) < len(records):
             write_contact_sheet(application, records, picture_path)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from cli import rendering
-from cli.boards import Row, as_csv, as_markdown, by_fingerprint, print_tables
+from cli.boards import Row, as_csv, as_markdown, by_fingerprint, print_tables, standings_of_boards, tied_with_the_best
 from cli.options import Json
 from vaeval_core.errors import InvalidInput, NotFound
 
@@ -46,7 +46,7 @@ def leaderboard(
 ) -> None:
     """Rank finished evaluations.
 
-    One table per protocol: only like is compared with like.
+    One table per protocol: only like is compared with like. Rows that are tied with the best share the rank =1.
 
     \b
     Examples:
@@ -72,16 +72,20 @@ def leaderboard(
                 expected="the first characters of a fingerprint with finished evaluations",
                 next_step="vaeval leaderboard shows them all",
             )
+        # Of all rows, not of those that are shown: how many there are to be told apart is a part of the answer.
+        standings = standings_of_boards(rows, reads, application.artifacts) if output is not Format.CSV else {}
+        tied = tied_with_the_best(rows, standings) if standings else set()
         if as_json or output is Format.JSON:
-            rendering.document("leaderboard", {"rows": [dict(row) for row in chosen]})
+            shown = {str(row["evaluation"]): standings[row["evaluation"]] for row in chosen}
+            rendering.document("leaderboard", {"rows": [dict(row) for row in chosen], "standings": shown})
         elif not chosen:
             rendering.note("No evaluation is finished yet. Next: vaeval status, or vaeval demo to see one")
         elif output is Format.CSV:
             rendering.data(as_csv(chosen))
         elif output is Format.MARKDOWN:
-            rendering.data(as_markdown(chosen))
+            rendering.data(as_markdown(chosen, tied=tied))
         else:
-            print_tables(reads, chosen)
+            print_tables(reads, chosen, tied=tied)
 
 
 def choose(rows: Sequence[Row], *, protocol: str | None, top: int | None) -> list[Row]:

@@ -23,6 +23,7 @@ from typer.exceptions import TyperException
 from typer.main import get_group
 
 from cli import rendering
+from cli.compare import compare
 from cli.config import config
 from cli.db import current, upgrade
 from cli.demo import demo
@@ -163,7 +164,7 @@ def _print_help_without_command(context: typer.Context) -> None:
 
 
 app.command(cls=PlainHelp, short_help="See it work: train a small VAE, evaluate it, rank it.")(demo)
-for _command in (run, submit, status, leaderboard, show, sql, worker, scheduler):
+for _command in (run, submit, status, leaderboard, show, compare, sql, worker, scheduler):
     app.command(cls=PlainHelp)(_command)
 app.command(cls=PlainHelp, short_help="Check this installation.")(doctor)
 app.command(cls=PlainHelp)(config)

@@ -35,6 +35,15 @@ def with_error(value: float, std_error: float | None) -> str:
     return f"{value:.{decimals}f} ± {std_error:.{decimals}f}"
 
 
+def p_value(probability: float) -> str:
+    """A p-value: two digits are all that it tells.
+
+    >>> p_value(0.0321), p_value(0.5), p_value(0.00001234), p_value(1.0)
+    ('0.032', '0.50', '< 0.0001', '1.0')
+    """
+    return "< 0.0001" if probability < 1e-4 else significant(probability, 2)
+
+
 def duration(seconds: float) -> str:
     """A length of time in its two largest units.
 

@@ -10,6 +10,7 @@ from cli.boards import print_boards
 from scheduler.lifecycle import EvaluationState
 
 if TYPE_CHECKING:
+    from scheduler.composition import Application
     from scheduler.store.base import EvaluationRecord, ReadStore, SubmissionReceipt
 
 
@@ -26,12 +27,19 @@ def failures(records: Sequence[EvaluationRecord]) -> list[EvaluationRecord]:
 
 
 def print_outcome(
-    reads: ReadStore, receipt: SubmissionReceipt, records: Sequence[EvaluationRecord], command: str, *, as_json: bool
+    application: Application,
+    receipt: SubmissionReceipt,
+    records: Sequence[EvaluationRecord],
+    command: str,
+    *,
+    as_json: bool,
 ) -> None:
     """The leaderboards in which the evaluations are, with their rows marked; as JSON only their own rows."""
+    reads = application.reads
     ids = [record.evaluation_id for record in records]
     if not as_json:
-        print_boards(reads, list(dict.fromkeys(record.fingerprint for record in records)), marked=set(ids))
+        fingerprints = list(dict.fromkeys(record.fingerprint for record in records))
+        print_boards(reads, application.artifacts, fingerprints, marked=set(ids))
         return
     created = {entry.evaluation_id: entry.created for entry in receipt.evaluations}
     warnings = reads.warnings(ids)  # only metrics that have something to say

@@ -66,7 +66,7 @@ def run(
             raise typer.Exit(ExitCode.INTERRUPTED) from None
         if pictures is not None:
             write_contact_sheet(application, records, pictures)
-        print_outcome(application.reads, receipt, records, "run", as_json=as_json)
+        print_outcome(application, receipt, records, "run", as_json=as_json)
         print_failures(records)
         if pictures is not None:
             rendering.note(f"Pictures: {pictures}")

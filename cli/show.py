@@ -81,6 +81,7 @@ def _document(record: EvaluationRecord) -> dict[str, Any]:
                 "version": score.version,
                 "value": score.value.value,
                 "std_error": score.value.std_error,
+                "bias": score.value.bias,
                 "num_images": score.value.num_images,
                 "kind": score.value.kind,
                 "reason": score.value.reason,
@@ -140,9 +141,11 @@ def _took(record: EvaluationRecord) -> str:
 def _print_scores(scores: Sequence[Score]) -> None:
     from vaeval_core.metrics.catalogue import METRICS
 
+    has_bias = any(score.value.bias is not None for score in scores)
     columns = [
         rendering.Column(title="METRIC"),
         rendering.Column(title="VALUE", align="right"),
+        *([rendering.Column(title="OF WHICH BIAS", align="right", droppable=1)] if has_bias else []),
         rendering.Column(title="UNIT", droppable=3),
         rendering.Column(title="BETTER", droppable=2),
         rendering.Column(title="IMAGES", align="right", droppable=1),
@@ -156,6 +159,7 @@ def _print_scores(scores: Sequence[Score]) -> None:
             (
                 score.metric,
                 shown,
+                *([significant(value.bias, 3) if value.bias is not None else ""] if has_bias else []),
                 metric.unit if metric else "",
                 metric.direction if metric else "",
                 f"{value.num_images:,}",

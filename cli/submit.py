@@ -155,7 +155,7 @@ def _wait(application: Application, receipt: SubmissionReceipt, timeout: float |
         rendering.note("Stopped waiting; the work goes on. Next: vaeval status --watch")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
     records = in_order_of(receipt, application.reads)
-    print_outcome(application.reads, receipt, records, "submit", as_json=as_json)
+    print_outcome(application, receipt, records, "submit", as_json=as_json)
     print_failures(records)
     if failures(records):
         raise typer.Exit(ExitCode.SOME_FAILED)

@@ -1,7 +1,8 @@
 """Completion: what the worker that finished last does with the shard files of an evaluation or reference.
 
     reference    shard files ─► merge_reference ─► merged file                 its shard files stay
-    evaluation   shard files ─► merge_shards ─► score(…, merged reference) ─► rows of scores, one file of pictures
+    evaluation   shard files ─► merge_shards ─► score(…, merged reference) ─► rows of scores, a file of pictures and one
+                     └───────── read again by metrics that look at each image ─┘    of influences: what each image does
 
 Files are read one by one in shard order, so that any number of images fits in memory and sums are taken in one order
 whatever the order of arrival. Everything is keyed by the claim's fencing token: a finaliser that lost its lease records
@@ -92,7 +93,7 @@ def _release(claim: FinaliseClaim, work: WorkStore, reason: str) -> FinaliseOutc
 
 
 def _finish_reference(claim: FinaliseClaim, work: WorkStore, artifacts: ArtifactStore) -> bool:
-    merged = merge_reference(_shards(claim, artifacts), claim.protocol)
+    merged = merge_reference(_Shards(claim, artifacts), claim.protocol)
     file = artifacts.write_arrays(f"references/{claim.owner_id}/merged.{claim.token}.safetensors", merged)
     is_recorded = work.finish_reference(claim, file)
     if not is_recorded:
@@ -104,18 +105,21 @@ def _finish_evaluation(claim: FinaliseClaim, work: WorkStore, artifacts: Artifac
     if claim.reference is None:
         raise ValueError(f"Evaluation {claim.owner_id} was given to be finalised without a reference.")
     reference = _read(artifacts, claim.reference)
-    summary = merge_shards(_shards(claim, artifacts), claim.protocol)
+    summary = merge_shards(_Shards(claim, artifacts), claim.protocol)
     scores = score(summary, reference, claim.protocol)
-    pictures = None
-    if summary.pictures:
-        key = f"evaluations/{claim.owner_id}/pictures.{claim.token}.safetensors"
-        pictures = artifacts.write_arrays(key, summary.pictures)
-    is_recorded = work.finish_evaluation(claim, scores, pictures)
+    influences = {each.metric: each.value.influence for each in scores if each.value.influence is not None}
+    pictures, influence = (
+        artifacts.write_arrays(f"evaluations/{claim.owner_id}/{name}.{claim.token}.safetensors", arrays)
+        if arrays
+        else None
+        for name, arrays in (("pictures", summary.pictures), ("influence", influences))
+    )
+    is_recorded = work.finish_evaluation(claim, scores, pictures, influence)
     if is_recorded:
         # The scores stand; features of one checkpoint are of no further use and are most of the disk space.
         _delete_quietly(artifacts, [file.key for file in claim.shards])
-    elif pictures is not None:
-        artifacts.delete([pictures.key])
+    else:
+        artifacts.delete([file.key for file in (pictures, influence) if file is not None])
     return is_recorded
 
 
@@ -126,8 +130,15 @@ def _delete_quietly(artifacts: ArtifactStore, keys: list[str]) -> None:
         _LOG.warning("shard_files_kept", extra={"reason": str(error)})
 
 
-def _shards(claim: FinaliseClaim, artifacts: ArtifactStore) -> Iterator[dict[str, NDArray[Any]]]:
-    return (_read(artifacts, file) for file in claim.shards)
+class _Shards:
+    """Arrays of one shard file after the other, read anew each time."""
+
+    def __init__(self, claim: FinaliseClaim, artifacts: ArtifactStore) -> None:
+        self._claim = claim
+        self._artifacts = artifacts
+
+    def __iter__(self) -> Iterator[dict[str, NDArray[Any]]]:
+        return (_read(self._artifacts, file) for file in self._claim.shards)
 
 
 def _read(artifacts: ArtifactStore, file: StoredFile) -> dict[str, NDArray[Any]]:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from vaeval_core.accumulators.feature_moments import FeatureMoments
 from vaeval_core.accumulators.feature_rows import FeatureRows
+from vaeval_core.accumulators.feature_summary import FeatureSummary
 from vaeval_core.accumulators.fixed_blocks import FixedBlocks
 from vaeval_core.accumulators.value_moments import ValueMoments
 from vaeval_core.checkpoints.base import VaeAdapter
@@ -35,7 +36,9 @@ from vaeval_core.measurements.gaussian_divergence import divergence_to_standard_
 from vaeval_core.measurements.reconstruction_error import cross_entropy, peak_signal_to_noise, squared_error
 from vaeval_core.metrics.base import EvaluationSummary
 from vaeval_core.metrics.catalogue import METRICS
-from vaeval_core.metrics.frechet import GaussianFit, fit_gaussian
+from vaeval_core.metrics.frechet import fit_gaussian
+from vaeval_core.metrics.gaussian_fit import GaussianFit
+from vaeval_core.metrics.shard_rows import ShardRows
 from vaeval_core.protocol import Protocol, StreamName
 from vaeval_core.quantisation import is_finite, share_outside, to_float, to_uint8
 from vaeval_core.types import Float32, IndexRange, Uint8
@@ -120,17 +123,18 @@ def merge_reference(shards: Iterable[ShardArrays], protocol: Protocol) -> ShardA
     Returns:
         The arrays of a `GaussianFit`: what is stored as the merged reference.
     """
-    features = _FeatureStream(protocol.num_reference, protocol.extractor.dimension)
+    features = FeatureSummary(protocol.num_reference, protocol.extractor.dimension)
     for shard in shards:
         features.push(shard["features"])
-    return fit_gaussian(features.summary()).to_arrays()
+    return fit_gaussian(_complete(features, protocol.num_reference)).to_arrays()
 
 
 def merge_shards(shards: Iterable[ShardArrays], protocol: Protocol) -> EvaluationSummary:
     """Merge all shards of an evaluation.
 
     Args:
-        shards: What `measure_shard` gave, in shard order; read one at a time, so memory does not grow with their number.
+        shards: What `measure_shard` gave, in shard order. Read one at a time, so memory does not grow with their number, and
+            again by every metric that needs the rows themselves: a list, or something else that begins anew at each `iter`.
         protocol: The protocol of the evaluation.
 
     Raises:
@@ -141,7 +145,7 @@ def merge_shards(shards: Iterable[ShardArrays], protocol: Protocol) -> Evaluatio
         "reconstructions": protocol.num_reconstructions,
     }
     features = {
-        stream: _FeatureStream(count, protocol.extractor.dimension) for stream, count in counts.items() if count
+        stream: FeatureSummary(count, protocol.extractor.dimension) for stream, count in counts.items() if count
     }
     not_finite = dict.fromkeys(features, 0)
     values: dict[str, _ValueStream] = {}
@@ -157,7 +161,8 @@ def merge_shards(shards: Iterable[ShardArrays], protocol: Protocol) -> Evaluatio
             if name.startswith("pictures/"):
                 pictures.setdefault(name.removeprefix("pictures/"), []).append(array)
     return EvaluationSummary(
-        features={stream: collector.summary() for stream, collector in features.items()},
+        features={stream: _complete(collector, counts[stream]) for stream, collector in features.items()},
+        rows={stream: ShardRows(shards, stream, (counts[stream], protocol.extractor.dimension)) for stream in features},
         values={name: collector.summary() for name, collector in values.items()},
         not_finite=not_finite,
         pictures={name: np.concatenate(arrays) for name, arrays in pictures.items()},
@@ -254,36 +259,16 @@ def _require_known(metrics: dict[str, int]) -> None:
         )
 
 
-class _FeatureStream:
-    """Features of one stream, summed in fixed blocks; kept as rows where that is smaller."""
-
-    def __init__(self, count: int, dimension: int) -> None:
-        self._expected = count
-        self._blocks = FixedBlocks()
-        kind = FeatureRows if count < dimension else FeatureMoments
-        self._summary: FeatureMoments | FeatureRows = kind.empty(dimension)
-
-    def push(self, rows: Float32) -> None:
-        for block in self._blocks.push(rows):
-            self._merge(block)
-
-    def summary(self) -> FeatureMoments | FeatureRows:
-        for block in self._blocks.rest():
-            self._merge(block)
-        if self._summary.count != self._expected:
-            raise InvalidInput(
-                "The shards do not hold the images that the protocol asks for.",
-                received=f"{self._summary.count} feature vectors",
-                expected=f"{self._expected}",
-                next_step="submit the checkpoint again",
-            )
-        return self._summary
-
-    def _merge(self, block: Float32) -> None:
-        if isinstance(self._summary, FeatureRows):
-            self._summary = self._summary.merge(FeatureRows.from_rows(block))
-        else:
-            self._summary = self._summary.merge(FeatureMoments.from_rows(block))
+def _complete(summary: FeatureSummary, expected: int) -> FeatureMoments | FeatureRows:
+    features = summary.features()
+    if features.count != expected:
+        raise InvalidInput(
+            "The shards do not hold the images that the protocol asks for.",
+            received=f"{features.count} feature vectors",
+            expected=f"{expected}",
+            next_step="submit the checkpoint again",
+        )
+    return features
 
 
 class _ValueStream:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
+
+from vaeval_core.types import Float64
 
 ValueKind = Literal["finite", "nan", "inf", "not_applicable"]
 """`finite` carries a value; the others never do, so that no database or sort ever meets a NaN."""
@@ -18,19 +20,24 @@ class MetricValue:
         value: The number; None unless `kind` is `finite`.
         num_images: How many images it rests on.
         std_error: Its standard error where theory gives one.
+        bias: By how much it exceeds, on average, the number from infinitely many images; None where that is not known.
         kind: Whether there is a number.
         reason: Why there is none, or None.
         components: The parts of a total, such as KL per latent dimension; empty if it has none.
         warnings: What a reader must know before using it, a sentence each.
+        influence: What each image does to the number, (n,) float64 in image order with mean 0, or None. Two checkpoints
+            compare as a pair by the difference of theirs (`metrics.paired_difference`). Not a part of what the value is.
     """
 
     value: float | None
     num_images: int
     std_error: float | None = None
+    bias: float | None = None
     kind: ValueKind = "finite"
     reason: str | None = None
     components: tuple[float, ...] = ()
     warnings: tuple[str, ...] = ()
+    influence: Float64 | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def of(
@@ -39,8 +46,10 @@ class MetricValue:
         *,
         num_images: int,
         std_error: float | None = None,
+        bias: float | None = None,
         components: tuple[float, ...] = (),
         warnings: tuple[str, ...] = (),
+        influence: Float64 | None = None,
     ) -> MetricValue:
         """Classify a computed float: NaN and infinities become kinds with a reason."""
         if math.isfinite(value):
@@ -48,8 +57,10 @@ class MetricValue:
                 value=float(value),
                 num_images=num_images,
                 std_error=std_error if std_error is not None and math.isfinite(std_error) else None,
+                bias=bias if bias is not None and math.isfinite(bias) else None,
                 components=components,
                 warnings=warnings,
+                influence=influence,
             )
         kind: ValueKind = "nan" if math.isnan(value) else "inf"
         return cls(

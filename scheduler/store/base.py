@@ -194,7 +194,7 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationRecord:
-    """One evaluation as `status` and `show` present it; scores only if finished."""
+    """One evaluation as `status` and `show` present it; scores only if finished, without influences: these are in a file."""
 
     evaluation_id: int
     checkpoint_name: str
@@ -215,6 +215,7 @@ class EvaluationRecord:
     started_at: datetime | None
     finished_at: datetime | None
     pictures: StoredFile | None
+    influence: StoredFile | None = None
     scores: tuple[Score, ...] = ()
 
 
@@ -285,7 +286,13 @@ class WorkStore(Protocol):
     def finish_reference(self, claim: FinaliseClaim, file: StoredFile) -> bool:
         """Record the merged reference. False: the claim is lost."""
 
-    def finish_evaluation(self, claim: FinaliseClaim, scores: Sequence[Score], pictures: StoredFile | None) -> bool:
+    def finish_evaluation(
+        self,
+        claim: FinaliseClaim,
+        scores: Sequence[Score],
+        pictures: StoredFile | None,
+        influence: StoredFile | None = None,
+    ) -> bool:
         """Record all scores and finish, in one transaction. False: the claim is lost."""
 
     def fail_finalise(self, claim: FinaliseClaim, reason: str) -> bool:

@@ -64,9 +64,14 @@ def record(row: Row[Any], results: tuple[Score, ...] = ()) -> EvaluationRecord:
         submitted_at=row.submitted_at,
         started_at=row.started_at,
         finished_at=row.finished_at,
-        pictures=StoredFile(key=row.pictures_key, digest=row.pictures_digest) if row.pictures_key else None,
+        pictures=_file(row.pictures_key, row.pictures_digest),
+        influence=_file(row.influence_key, row.influence_digest),
         scores=results,
     )
+
+
+def _file(key: str | None, digest: str) -> StoredFile | None:
+    return None if key is None else StoredFile(key=key, digest=digest)
 
 
 def scores_of(connection: Connection, evaluation_id: int) -> tuple[Score, ...]:
@@ -82,6 +87,7 @@ def scores_of(connection: Connection, evaluation_id: int) -> tuple[Score, ...]:
                 value=row.value,
                 num_images=row.num_images,
                 std_error=row.std_error,
+                bias=row.bias,
                 kind=row.kind,
                 reason=row.reason,
                 components=tuple(float("nan") if part is None else part for part in row.components),

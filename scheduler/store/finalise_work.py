@@ -138,12 +138,17 @@ def finish_reference(connection: Connection, claim: FinaliseClaim, file: StoredF
 
 
 def finish_evaluation(
-    connection: Connection, claim: FinaliseClaim, results: Sequence[Score], pictures: StoredFile | None
+    connection: Connection,
+    claim: FinaliseClaim,
+    results: Sequence[Score],
+    pictures: StoredFile | None,
+    influence: StoredFile | None,
 ) -> bool:
     """Record all scores and finish; see `WorkStore.finish_evaluation`."""
     values = {
-        "pictures_key": pictures.key if pictures else None,
-        "pictures_digest": pictures.digest if pictures else None,
+        f"{name}_{part}": getattr(file, part) if file else None
+        for name, file in (("pictures", pictures), ("influence", influence))
+        for part in ("key", "digest")
     }
     if not _finish(connection, claim, values):
         return False
@@ -187,13 +192,13 @@ def _score_row(evaluation_id: int, score: Score) -> dict[str, Any]:
     if value.value is not None and not math.isfinite(value.value):
         # Whoever built this did not ask MetricValue.of; the table takes no NaN and no infinity.
         value = MetricValue.of(value.value, num_images=value.num_images, warnings=value.warnings)
-    std_error = value.std_error
     return {
         "evaluation_id": evaluation_id,
         "metric": score.metric,
         "version": score.version,
         "value": value.value,
-        "std_error": std_error if std_error is not None and math.isfinite(std_error) else None,
+        "std_error": _finite(value.std_error),
+        "bias": _finite(value.bias),
         "num_images": value.num_images,
         "kind": value.kind,
         "reason": value.reason,
@@ -201,6 +206,10 @@ def _score_row(evaluation_id: int, score: Score) -> dict[str, Any]:
         "components": [part if math.isfinite(part) else None for part in value.components],
         "warnings": list(value.warnings),
     }
+
+
+def _finite(number: float | None) -> float | None:
+    return number if number is not None and math.isfinite(number) else None
 
 
 def held_by(claim: FinaliseClaim) -> ColumnElement[bool]:

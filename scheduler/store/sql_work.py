@@ -79,10 +79,16 @@ class SqlWorkStore:
         """See `WorkStore.finish_reference`."""
         return self._database.write(lambda connection: finalise_work.finish_reference(connection, claim, file))
 
-    def finish_evaluation(self, claim: FinaliseClaim, scores: Sequence[Score], pictures: StoredFile | None) -> bool:
+    def finish_evaluation(
+        self,
+        claim: FinaliseClaim,
+        scores: Sequence[Score],
+        pictures: StoredFile | None,
+        influence: StoredFile | None = None,
+    ) -> bool:
         """See `WorkStore.finish_evaluation`."""
         return self._database.write(
-            lambda connection: finalise_work.finish_evaluation(connection, claim, scores, pictures)
+            lambda connection: finalise_work.finish_evaluation(connection, claim, scores, pictures, influence)
         )
 
     def fail_finalise(self, claim: FinaliseClaim, reason: str) -> bool:

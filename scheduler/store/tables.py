@@ -140,6 +140,8 @@ evaluations = Table(
     Column("submitted_at", UtcDateTime, nullable=False),
     Column("started_at", UtcDateTime),
     Column("finished_at", UtcDateTime),
+    Column("influence_key", Text),
+    Column("influence_digest", Digest),
     UniqueConstraint("checkpoint_id", "protocol_id"),
     _one_of("state", EvaluationState),
     Index("state", "state", "reference_id"),
@@ -190,10 +192,12 @@ scores = Table(
     Column("reason", Text),
     Column("components", Json, nullable=False),
     Column("warnings", Json, nullable=False),
+    Column("bias", Double),
     _one_of("kind", ["finite", "nan", "inf", "not_applicable"]),
     CheckConstraint("(kind = 'finite') = (value IS NOT NULL)", name="value_if_finite"),
     CheckConstraint(f"value BETWEEN -{LARGEST_FINITE} AND {LARGEST_FINITE}", name="value_is_finite"),
     CheckConstraint(f"std_error BETWEEN 0 AND {LARGEST_FINITE}", name="std_error_is_finite"),
+    CheckConstraint(f"bias BETWEEN -{LARGEST_FINITE} AND {LARGEST_FINITE}", name="bias_is_finite"),
 )
 
 events = Table(

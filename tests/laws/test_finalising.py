@@ -117,16 +117,17 @@ class TestFinishing:
     def test_scores_come_back_as_they_were_given(self, stores: Stores) -> None:
         claim = self.ready(stores)
         given = (
-            score("fid", 12.25, std_error=0.5, warnings=("Few images.",)),
+            score("fid", 12.25, std_error=0.5, bias=1.5, warnings=("Few images.",)),
             score("kl", 3.0, components=(1.0, 2.0)),
             Score(metric="psnr", version=2, value=MetricValue.not_applicable("There is no decoder.")),
         )
-        pictures = stored_file("pictures")
-        assert stores.work.finish_evaluation(claim, given, pictures)
+        pictures, influence = stored_file("pictures"), stored_file("influence")
+        assert stores.work.finish_evaluation(claim, given, pictures, influence)
         record = stores.reads.evaluation(claim.owner_id)
         assert record.state is EvaluationState.FINISHED
         assert record.scores == given
         assert record.pictures == pictures
+        assert record.influence == influence
         assert record.finished_at is not None
 
     @pytest.mark.parametrize(("value", "kind"), [(math.nan, "nan"), (math.inf, "inf"), (-math.inf, "inf")])
@@ -134,9 +135,11 @@ class TestFinishing:
         self, stores: Stores, value: float, kind: str
     ) -> None:
         claim = self.ready(stores)
-        careless = MetricValue(value=value, num_images=64, std_error=math.nan, components=(1.0, math.nan))
+        careless = MetricValue(
+            value=value, num_images=64, std_error=math.nan, bias=math.inf, components=(1.0, math.nan)
+        )
         assert stores.work.finish_evaluation(claim, [Score(metric="fid", version=1, value=careless)], None)
-        assert stores.query("SELECT kind, value, std_error FROM scores") == [(kind, None, None)]
+        assert stores.query("SELECT kind, value, std_error, bias FROM scores") == [(kind, None, None, None)]
         (stored,) = stores.reads.evaluation(claim.owner_id).scores
         assert stored.value.reason is not None
         assert str(value) in stored.value.reason

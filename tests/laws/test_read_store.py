@@ -229,8 +229,8 @@ class TestLeaderboard:
         stores.make_reference()
         stores.compute_shards()
         given = [
-            score("fid", 1.0, std_error=0.1),
-            score("rfid", 2.0),
+            score("fid", 1.0, std_error=0.1, bias=0.01),
+            score("rfid", 2.0, std_error=0.2, bias=0.02),
             score("mse", 3.0, std_error=0.3),
             score("cross_entropy", 4.0, std_error=0.4),
             score("psnr", 5.0, std_error=0.5),
@@ -248,7 +248,10 @@ class TestLeaderboard:
             "protocol": "mine",
             "fid": 1.0,
             "fid_std_error": 0.1,
+            "fid_bias": 0.01,
             "rfid": 2.0,
+            "rfid_std_error": 0.2,
+            "rfid_bias": 0.02,
             "mse": 3.0,
             "mse_std_error": 0.3,
             "cross_entropy": 4.0,

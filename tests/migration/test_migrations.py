@@ -17,6 +17,8 @@ import migrations
 from scheduler.store import schema
 from scheduler.store.database import Database
 from scheduler.store.tables import metadata
+from tests.factories import score, stored_file
+from tests.laws.stores import Stores
 from vaeval_core.errors import SchemaMismatch
 
 REVISIONS = sorted(path.stem for path in (Path(migrations.__file__).parent / "versions").glob("[0-9]*.py"))
@@ -111,6 +113,24 @@ class TestUpAndDown:
         before = (root.level, list(root.handlers), ours.disabled)
         schema.upgrade(empty_database)
         assert (root.level, list(root.handlers), ours.disabled) == before
+
+
+class TestRowsOfAnOlderProgram:
+    def test_an_evaluation_from_before_influences_were_kept_stays_readable(self, database: Database) -> None:
+        stores = Stores(database)
+        stores.submit_one()
+        stores.make_reference()
+        stores.compute_shards()
+        given = score("fid", 12.25, std_error=0.5, bias=1.5)
+        files = stored_file("pictures"), stored_file("influence")
+        assert stores.work.finish_evaluation(stores.claim_finalise(), [given], *files)
+        schema.downgrade(database, "0001_initial")  # where there was no place for either
+        schema.upgrade(database)
+        record = stores.reads.evaluation(1)
+        assert record.scores == (score("fid", 12.25, std_error=0.5),)
+        assert (record.pictures, record.influence) == (files[0], None)
+        (row,) = stores.reads.leaderboard()
+        assert (row["fid"], row["fid_std_error"], row["fid_bias"]) == (12.25, 0.5, None)
 
 
 class TestAgainstTheTablesOfTheProgram:

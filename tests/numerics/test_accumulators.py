@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from vaeval_core.accumulators.feature_moments import FeatureMoments
 from vaeval_core.accumulators.feature_rows import FeatureRows
+from vaeval_core.accumulators.feature_summary import FeatureSummary
 from vaeval_core.accumulators.fixed_blocks import FixedBlocks
 from vaeval_core.accumulators.value_moments import ValueMoments
 
@@ -83,3 +84,19 @@ def test_blocks_do_not_depend_on_how_rows_arrive(sizes: list[int]) -> None:
     received.extend(blocks.rest())
     expected = [rows[first : first + 16] for first in range(0, len(rows), 16)]
     assert [block.tolist() for block in received] == [block.tolist() for block in expected]
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.integers(min_value=1, max_value=400), min_size=1, max_size=5), st.sampled_from([1, 10_000]))
+def test_a_summary_of_features_is_the_same_to_the_bit_however_they_arrive(sizes: list[int], expected: int) -> None:
+    parts = rows_for(sizes, 1e4)
+    whole, cut = FeatureSummary(expected, WIDTH), FeatureSummary(expected, WIDTH)
+    whole.push(np.concatenate(parts))
+    for part in parts:
+        cut.push(part)
+    first, second = whole.features(), cut.features()
+    assert type(first) is type(second) is (FeatureRows if expected < WIDTH else FeatureMoments)
+    assert first.count == second.count == sum(sizes)
+    np.testing.assert_array_equal(first.mean, second.mean)
+    if isinstance(first, FeatureMoments) and isinstance(second, FeatureMoments):
+        np.testing.assert_array_equal(first.scatter, second.scatter)

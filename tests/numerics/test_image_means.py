@@ -24,7 +24,7 @@ from vaeval_core.measurements.full_covariance_divergence import full_covariance_
 from vaeval_core.measurements.gaussian_divergence import divergence_to_standard_normal
 from vaeval_core.metrics.base import EvaluationSummary
 from vaeval_core.metrics.divergence import divergence_to_prior, rate_in_bits
-from vaeval_core.metrics.frechet import GaussianFit
+from vaeval_core.metrics.gaussian_fit import GaussianFit
 from vaeval_core.metrics.image_means import TOO_SMALL, MeanOverImages
 from vaeval_core.metrics.likelihood import LikelihoodMean, calibrated_bits, calibrated_evidence
 from vaeval_core.metrics.reconstruction import mean_peak_signal_to_noise

@@ -17,7 +17,7 @@ from vaeval_core.features.network_extractor import MOST_SIZES, NetworkExtractor
 from vaeval_core.features.random_weights import random_weights
 from vaeval_core.features.resize import INCEPTION_RESIZES
 from vaeval_core.images.digits import digits_split
-from vaeval_core.metrics.frechet import fit_gaussian, frechet_distance
+from vaeval_core.metrics.frechet import fit_gaussian, squared_frechet_distance
 from vaeval_core.protocol import ExtractorSpec, Precision
 from vaeval_core.types import Float32, Uint8
 
@@ -186,6 +186,6 @@ def test_bfloat16_shifts_fid_by_no_more_than_declared(inception: Any, in_bfloat1
     for extractor in (in_float32, in_bfloat16):
         reference = fit_gaussian(FeatureRows.from_rows(extractor.extract(digits[:40])))
         features = [extractor.extract(images) for images in levels]
-        distances.append([frechet_distance(FeatureRows.from_rows(rows), reference) for rows in features])
+        distances.append([squared_frechet_distance(FeatureRows.from_rows(rows), reference) for rows in features])
     assert distances[1] == pytest.approx(distances[0], rel=0.02)
     assert all(full != rounded for full, rounded in zip(*distances, strict=True))

@@ -10,7 +10,8 @@ from vaeval_core.accumulators.feature_moments import FeatureMoments
 from vaeval_core.accumulators.feature_rows import FeatureRows
 from vaeval_core.accumulators.value_moments import ValueMoments
 from vaeval_core.evaluation_result import MetricValue
-from vaeval_core.metrics.frechet import GaussianFit
+from vaeval_core.metrics.feature_blocks import FeatureBlocks
+from vaeval_core.metrics.gaussian_fit import GaussianFit
 from vaeval_core.protocol import StreamName
 from vaeval_core.types import Uint8
 
@@ -23,7 +24,8 @@ class EvaluationSummary:
     """All shards of one evaluation, merged.
 
     Attributes:
-        features: Stream → its features.
+        features: Stream → its features, merged.
+        rows: Stream → its features one by one, for metrics that look at each; read anew from the shards each time.
         values: Name of a measurement → its moments over images: `squared_error`, `cross_entropy`, `peak_signal_to_noise`,
             `divergence`, `divergence_per_dimension`, and for each stream `samples/outside`, `reconstructions/outside`:
             the share of an image's values outside [0, 1]. A measurement that the checkpoint cannot give is missing.
@@ -32,6 +34,7 @@ class EvaluationSummary:
     """
 
     features: Mapping[StreamName, FeatureMoments | FeatureRows] = field(default_factory=dict)
+    rows: Mapping[StreamName, FeatureBlocks] = field(default_factory=dict)
     values: Mapping[str, ValueMoments] = field(default_factory=dict)
     not_finite: Mapping[StreamName, int] = field(default_factory=dict)
     pictures: Mapping[str, Uint8] = field(default_factory=dict)

@@ -6,7 +6,7 @@ import math
 
 from vaeval_core.evaluation_result import MetricValue
 from vaeval_core.metrics.base import EvaluationSummary
-from vaeval_core.metrics.frechet import GaussianFit
+from vaeval_core.metrics.gaussian_fit import GaussianFit
 
 
 def divergence_to_prior(summary: EvaluationSummary, reference: GaussianFit) -> MetricValue:

@@ -1,11 +1,103 @@
-"""FID of samples and of reconstructions: how far their features are from those of real images."""
+"""FID of samples and of reconstructions: how far their features are from those of real images, and how sure that is.
+
+>>> import numpy as np
+>>> rng = np.random.default_rng(0)
+>>> real, generated = rng.normal(size=(2, 500, 4))
+>>> value = frechet_distance(generated * 2, real)
+>>> f"{value.value:.2f} ± {value.std_error:.2f}, of which {value.bias:.2f} is bias"
+'4.00 ± 0.24, of which 0.05 is bias'
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+
+from vaeval_core.accumulators.feature_moments import FeatureMoments
+from vaeval_core.accumulators.feature_rows import FeatureRows
+from vaeval_core.accumulators.feature_summary import FeatureSummary
 from vaeval_core.evaluation_result import MetricValue
 from vaeval_core.metrics.base import EvaluationSummary, not_finite, outside_warnings
-from vaeval_core.metrics.frechet import GaussianFit, frechet_distance
+from vaeval_core.metrics.effective_images import unreliable
+from vaeval_core.metrics.feature_blocks import CheckedBlocks, Features, as_blocks
+from vaeval_core.metrics.frechet import fit_gaussian, squared_frechet_distance
+from vaeval_core.metrics.frechet_jackknife import FEWEST_IMAGES, frechet_jackknife
+from vaeval_core.metrics.gaussian_fit import GaussianFit
 from vaeval_core.protocol import StreamName
+from vaeval_core.types import Float32, Float64
+
+
+def frechet_distance(generated: Features, reference: Features | GaussianFit) -> MetricValue:
+    """Squared Fréchet distance of generated to real features, with its standard error over generated images.
+
+    Args:
+        generated: (n, d), at once or in pieces. Pieces are read twice, and not held if n ≥ d.
+        reference: (m, d) of the real images, or a Gaussian that was fitted to them.
+
+    Returns:
+        `value` in squared feature units, ≥ 0, lower is better. `std_error`: how far it would scatter over other generated
+        images, at this n and with this reference; None with a warning where it is unreliable. `bias`: how much of it comes
+        from n being finite; None where n < 2d. `influence` compares it with that of another checkpoint.
+
+    Raises:
+        TooFewImages: Fewer than two feature vectors.
+        InvalidInput: A feature is not finite, or the dimensions differ.
+    """
+    blocks = as_blocks(generated, "generated")
+    if not isinstance(reference, GaussianFit):
+        reference = fit_gaussian(summarised(as_blocks(reference, "reference")))
+    return frechet_value(summarised(blocks), blocks, reference)
+
+
+def summarised(blocks: CheckedBlocks) -> FeatureMoments | FeatureRows:
+    """Rows or moments of features, whichever is smaller."""
+    summary = FeatureSummary(*blocks.shape)
+    for block in blocks:
+        summary.push(block)
+    return summary.features()
+
+
+def frechet_value(
+    features: FeatureMoments | FeatureRows,
+    blocks: Iterable[Float32 | Float64] | None,
+    reference: GaussianFit,
+) -> MetricValue:
+    """The same from what was summed before; without `blocks`, the rows themselves, there is no standard error of moments."""
+    warnings = few_images_warnings(features.count, reference)
+    if isinstance(features, FeatureRows):
+        blocks = [features.rows]
+    if blocks is None or features.count < FEWEST_IMAGES:
+        distance = squared_frechet_distance(features, reference)
+        return MetricValue.of(distance, num_images=features.count, warnings=warnings)
+    jackknife = frechet_jackknife(features, blocks, reference)
+    reason = unreliable(jackknife.influence)
+    return MetricValue.of(
+        jackknife.distance,
+        num_images=features.count,
+        std_error=None if reason else jackknife.std_error,
+        bias=jackknife.bias if features.count >= 2 * reference.mean.size else None,
+        warnings=(*warnings, reason) if reason else warnings,
+        influence=jackknife.influence,
+    )
+
+
+def few_images_warnings(count: int, reference: GaussianFit) -> tuple[str, ...]:
+    """Say so where there are too few images: the value then says as much about their number as about what they show."""
+    dimension = reference.mean.size
+    fewest = count if reference.count is None else min(count, reference.count)
+    if fewest <= dimension:
+        warning = (
+            f"{fewest} images span at most {fewest - 1} of {dimension} feature dimensions: most of this distance may be "
+            f"bias. Compare only within this protocol, or evaluate more than {2 * dimension} images."
+        )
+    elif fewest < 2 * dimension:
+        warning = (
+            f"{fewest} images are fewer than twice the {dimension} feature dimensions, which biases the distance upward: "
+            "compare only within this protocol."
+        )
+    else:
+        return ()
+    return (warning,)
 
 
 def frechet_distance_of_samples(summary: EvaluationSummary, reference: GaussianFit) -> MetricValue:
@@ -22,21 +114,9 @@ def _distance_of_stream(stream: StreamName, summary: EvaluationSummary, referenc
     features = summary.features.get(stream)
     if features is None:
         return MetricValue.not_applicable(f"The protocol has no {stream}.")
-    return not_finite(summary, stream) or MetricValue.of(
-        frechet_distance(features, reference),
-        num_images=features.count,
-        warnings=(*outside_warnings(summary, stream), *_too_few(features.count, reference)),
-    )
-
-
-def _too_few(count: int, reference: GaussianFit) -> tuple[str, ...]:
-    """Say so where a covariance cannot have full rank: the value then says more about n than about the images."""
-    dimension = reference.mean.size
-    fewest = min(count, reference.count)
-    if fewest > dimension:
-        return ()
-    warning = (
-        f"{fewest} images span at most {fewest - 1} of {dimension} feature dimensions, which biases the distance upward: "
-        "compare only within this protocol."
-    )
-    return (warning,)
+    without_number = not_finite(summary, stream)
+    if without_number is not None:
+        return without_number
+    rows = summary.rows.get(stream)
+    value = frechet_value(features, None if rows is None else as_blocks(rows, stream), reference)
+    return replace(value, warnings=(*outside_warnings(summary, stream), *value.warnings))

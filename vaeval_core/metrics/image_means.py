@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from vaeval_core.evaluation_result import MetricValue
 from vaeval_core.measurements.reconstruction_error import PSNR_CAP
 from vaeval_core.metrics.base import EvaluationSummary, not_finite, outside_warnings
-from vaeval_core.metrics.frechet import GaussianFit
+from vaeval_core.metrics.gaussian_fit import GaussianFit
 
 NO_RECONSTRUCTIONS = "The protocol has no reconstructions."
 NO_DRAWS = "The encoder gives no variance, so there is nothing to draw a reconstruction from."

@@ -19,7 +19,7 @@ import numpy as np
 from vaeval_core.errors import InvalidInput
 from vaeval_core.evaluation_result import MetricValue
 from vaeval_core.metrics.base import EvaluationSummary
-from vaeval_core.metrics.frechet import GaussianFit
+from vaeval_core.metrics.gaussian_fit import GaussianFit
 from vaeval_core.metrics.image_means import NO_RECONSTRUCTIONS
 from vaeval_core.metrics.posterior_rows import WITHOUT_VARIANCE
 from vaeval_core.types import Float64

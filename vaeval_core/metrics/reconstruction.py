@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from vaeval_core.evaluation_result import MetricValue
 from vaeval_core.metrics.base import EvaluationSummary, not_finite, outside_warnings
-from vaeval_core.metrics.frechet import GaussianFit
+from vaeval_core.metrics.gaussian_fit import GaussianFit
 from vaeval_core.metrics.image_means import capped_warnings
 
 

@@ -17,7 +17,20 @@ from cli.exit_codes import EPILOG, ExitCode, exit_code_of
 from tests.unit.cli.conftest import invoke as invoke_program
 from vaeval_core import errors
 
-COMMANDS = ["demo", "run", "submit", "status", "leaderboard", "show", "sql", "worker", "scheduler", "doctor", "config"]
+COMMANDS = [
+    "demo",
+    "run",
+    "submit",
+    "status",
+    "leaderboard",
+    "show",
+    "compare",
+    "sql",
+    "worker",
+    "scheduler",
+    "doctor",
+    "config",
+]
 SUBCOMMANDS = ["weights list", "weights fetch", "weights import", "weights verify", "db upgrade", "db current"]
 
 

@@ -27,7 +27,7 @@ LEADERBOARD_COLUMNS = {"checkpoint", "step", "fid", "rfid", "mse", "kl", "psnr",
 def test_the_leaderboard_as_json_has_the_columns_of_the_view(vaeval: Vaeval, finished: Outcome) -> None:
     document = vaeval("leaderboard", "--json").document
     view = vaeval("sql", "SELECT * FROM leaderboard", "--json").document
-    assert list(document) == ["schema", "rows"]
+    assert list(document) == ["schema", "rows", "standings"]
     assert document["schema"] == "vaeval.leaderboard/1"
     assert list(document["rows"][0]) == view["columns"]
     assert set(document["rows"][0]) >= LEADERBOARD_COLUMNS
@@ -161,7 +161,11 @@ def test_an_empty_leaderboard_says_how_to_fill_it(vaeval: Vaeval) -> None:
     outcome = vaeval("leaderboard")
     assert (outcome.exit_code, outcome.out) == (0, "")
     assert "vaeval demo" in outcome.err
-    assert vaeval("leaderboard", "--json").document == {"schema": "vaeval.leaderboard/1", "rows": []}
+    assert vaeval("leaderboard", "--json").document == {
+        "schema": "vaeval.leaderboard/1",
+        "rows": [],
+        "standings": {},
+    }
 
 
 # --- status -----------------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from scheduler.completion import FinaliseOutcome, finalise
 from scheduler.composition import Application, open_application
 from scheduler.lifecycle import EvaluationState
 from scheduler.settings import Settings
-from scheduler.store.base import FinaliseClaim, ShardClaim
+from scheduler.store.base import FinaliseClaim, ShardClaim, StoredFile
 from scheduler.store.tables import evaluations
 from scheduler.submission import prepare, register
 from vaeval_core.checkpoints.catalogue import describe, load
@@ -48,11 +48,11 @@ def application(_computed: Path, tmp_path: Path) -> Iterator[Application]:
         yield opened
 
 
-def submit(application: Application, folder: Path, metrics: dict[str, int] | None = None) -> None:
+def submit(application: Application, folder: Path, metrics: dict[str, int] | None = None, samples: int = 70) -> None:
     digits = survey_images("digits:test")
     model = linear_gaussian_vae(np.eye(64, 2) * 0.2, np.full(64, 0.3), 0.01, (8, 8, 1))
     extractor = resolve_extractor("pixels-8x8", weights=None, weights_folder=folder)
-    request = ProtocolRequest(samples=70, reconstructions=70, reference=70, extractor="pixels-8x8")
+    request = ProtocolRequest(samples=samples, reconstructions=70, reference=70, extractor="pixels-8x8")
     (planned,) = prepare([describe(model.save(folder / "step-2"))], digits, request, extractor, shard_size=32)
     if metrics is not None:
         planned = replace(planned, protocol=planned.protocol.model_copy(update={"metrics": metrics}))
@@ -133,6 +133,47 @@ def test_the_pictures_are_kept_and_the_shard_files_are_not(application: Applicat
         "samples": (16, 8, 8, 1),
     }
     assert not any(artifact(application, file.key).exists() for file in claim.shards)
+
+
+def test_what_each_image_does_to_a_distance_is_kept_beside_the_scores(application: Application) -> None:
+    finalise_next(application, "reference")
+    claim = claimed(application, "evaluation")
+    finalise(claim, work=application.work, artifacts=application.artifacts)
+    record = application.reads.evaluation(1)
+    assert record.influence is not None
+    assert record.influence.key == f"evaluations/1/influence.{claim.token}.safetensors"
+    arrays = application.artifacts.read_arrays(record.influence)
+    assert {name: (array.dtype.name, array.shape) for name, array in arrays.items()} == {
+        "fid": ("float64", (70,)),
+        "rfid": ("float64", (70,)),
+    }
+    assert artifact(application, record.influence.key).stat().st_size < 2 * 70 * 8 + 300
+
+
+def test_a_shard_file_that_goes_between_two_readings_is_computed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With as many images as features or more, an error needs the moments of all before it looks at each."""
+    with open_application(Settings.from_environment({"VAEVAL_HOME": str(tmp_path / "home")})) as application:
+        submit(application, tmp_path, samples=200)
+        compute_all_shards(application)
+        finalise_next(application, "reference")
+        claim = claimed(application, "evaluation")
+        read, already_read = application.artifacts.read_arrays, set[str]()
+
+        def vanish_at_the_second_reading(file: StoredFile) -> dict[str, np.ndarray]:
+            if file.key in already_read:
+                artifact(application, file.key).unlink()
+            already_read.add(file.key)
+            return read(file)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(application.artifacts, "read_arrays", vanish_at_the_second_reading)
+            outcome = finalise(claim, work=application.work, artifacts=application.artifacts)
+        assert outcome is FinaliseOutcome.QUEUED_AGAIN
+        compute_all_shards(application)
+        assert finalise_next(application, "evaluation") is FinaliseOutcome.FINISHED
+        assert None not in score_values(application).values()
 
 
 @pytest.mark.parametrize("damage", ["missing", "altered"])
@@ -250,6 +291,7 @@ def test_a_finaliser_that_lost_its_claim_leaves_no_file(application: Application
     assert outcome is FinaliseOutcome.CLAIM_LOST
     assert not artifact(application, "references/1/merged.0.safetensors").exists()
     assert not artifact(application, "evaluations/1/pictures.0.safetensors").exists()
+    assert not artifact(application, "evaluations/1/influence.0.safetensors").exists()
     assert all(artifact(application, file.key).is_file() for file in stale.shards)
 
 

@@ -1,0 +1,139 @@
+"""Time of a Fréchet distance of 2048 features, beside the formulas of other libraries.
+
+    OMP_NUM_THREADS=2 python -m benchmarks.frechet                  a few minutes
+    OMP_NUM_THREADS=1 python -m benchmarks.frechet --rounds 1 --images 1000
+
+Everybody starts from what is at hand per checkpoint: moments of the generated features (rows, where there are fewer than
+dimensions), and what is kept of the reference. They take turns: a round times every one once. Reported are medians over
+rounds, of seconds and of the ratio to ours within a round; and how far values are apart.
+
+`scipy sqrtm` is what pytorch-fid and TTUR compute, `eigenvalues` is what torch-fidelity computes: the libraries' own functions
+where they are installed, else the same formula.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy import linalg
+
+from vaeval_core.accumulators.feature_moments import FeatureMoments
+from vaeval_core.accumulators.feature_rows import FeatureRows
+from vaeval_core.metrics.frechet import fit_gaussian, squared_frechet_distance
+from vaeval_core.metrics.frechet_jackknife import frechet_jackknife
+from vaeval_core.types import Float32, Float64
+
+Contestants = dict[str, Callable[[], float]]
+OURS = "vaeval"
+BLOCK = 1024
+
+
+def rectified_features(count: int, dimension: int, seed: int, spread: float) -> Float32:
+    """Features as a network's last pool gives them: not negative, of very different sizes, and correlated."""
+    rng = np.random.default_rng(0)
+    sizes = np.exp(rng.normal(size=dimension))
+    offsets = rng.normal(size=dimension) * 0.3
+    common = rng.normal(size=(32, dimension)) * 0.2
+    rng = np.random.default_rng(seed)
+    noise = rng.normal(size=(count, dimension)) + rng.normal(size=(count, 32)) @ common
+    features: Float32 = (np.maximum(noise * spread + offsets, 0) * sizes).astype(np.float32)
+    return features
+
+
+def library(module: str, function: str) -> Any:
+    """A function of a peer; None if the peer does not import here."""
+    try:
+        return getattr(importlib.import_module(module), function)
+    except (ImportError, RuntimeError):
+        return None
+
+
+def by_sqrtm(mean: Float64, covariance: Float64, real_mean: Float64, real_covariance: Float64) -> float:
+    """The formula of Heusel et al. 2017."""
+    root = linalg.sqrtm(covariance @ real_covariance)
+    shift = mean - real_mean
+    return float(shift @ shift + np.trace(covariance) + np.trace(real_covariance) - 2 * np.trace(root).real)
+
+
+def by_eigenvalues(mean: Float64, covariance: Float64, real_mean: Float64, real_covariance: Float64) -> float:
+    """The formula of torch-fidelity 0.4."""
+    roots = np.sqrt(np.linalg.eigvals(covariance @ real_covariance).astype(np.complex128)).real
+    shift = mean - real_mean
+    return float(shift @ shift + np.trace(covariance) + np.trace(real_covariance) - 2 * roots.sum())
+
+
+def contestants(generated: Float32, real: Float32) -> Contestants:
+    """Each computes the distance from what it would have at hand."""
+    few = len(generated) <= generated.shape[1]
+    moments = FeatureMoments.from_rows(generated)
+    features: FeatureMoments | FeatureRows = FeatureRows(generated) if few else moments
+    real_moments = FeatureMoments.from_rows(real)
+    reference = fit_gaussian(real_moments)
+    blocks = [generated[start : start + BLOCK] for start in range(0, len(generated), BLOCK)]
+    sides = (moments.mean, moments.covariance, real_moments.mean, real_moments.covariance)
+
+    sqrtm: Callable[..., float] = by_sqrtm
+    eigenvalues: Callable[..., float] = by_eigenvalues
+    theirs = library("pytorch_fid.fid_score", "calculate_frechet_distance")
+    if theirs is not None:
+        sqrtm = theirs
+    statistics_to_metric = library("torch_fidelity.metric_fid", "fid_statistics_to_metric")
+    if statistics_to_metric is not None:
+
+        def by_torch_fidelity(*given: Float64) -> float:
+            pair = [{"mu": given[0], "sigma": given[1]}, {"mu": given[2], "sigma": given[3]}]
+            return float(statistics_to_metric(*pair, verbose=False)["frechet_inception_distance"])
+
+        eigenvalues = by_torch_fidelity
+
+    print(f"sqrtm: {'pytorch-fid' if theirs else 'its formula'}", end="; ")
+    print(f"eigenvalues: {'torch-fidelity' if statistics_to_metric else 'its formula'}")
+    return {
+        OURS: lambda: squared_frechet_distance(features, reference),
+        f"{OURS}, with error and bias": lambda: frechet_jackknife(features, blocks, reference).distance,
+        "eigenvalues": lambda: eigenvalues(*sides),
+        "scipy sqrtm": lambda: float(sqrtm(*sides)),
+    }
+
+
+def compare(count: int, dimension: int, rounds: int) -> None:
+    """Measure at one number of images, and print."""
+    generated = rectified_features(count, dimension, 1, 1.0)
+    real = rectified_features(max(10_000, 2 * dimension), dimension, 2, 1.1)
+    print(f"\n{count} generated images, {dimension} features; ", end="")
+    computing = contestants(generated, real)
+    seconds: dict[str, list[float]] = {name: [] for name in computing}
+    values: dict[str, float] = {}
+    for _ in range(rounds):
+        for name, compute in computing.items():
+            start = time.perf_counter()
+            values[name] = compute()
+            seconds[name].append(time.perf_counter() - start)
+    print("| | seconds | times the distance alone | sqrtm is … times this | value apart |")
+    print("|---|---|---|---|---|")
+    for name, taken in seconds.items():
+        ours = statistics.median(one / base for one, base in zip(taken, seconds[OURS], strict=True))
+        slower = statistics.median(base / one for one, base in zip(taken, seconds["scipy sqrtm"], strict=True))
+        apart = abs(values[name] / values[OURS] - 1)
+        print(f"| {name} | {statistics.median(taken):.2f} | {ours:.1f} | {slower:.1f} | {apart:.1e} |", flush=True)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, nargs="+", default=[10_000, 1000])
+    parser.add_argument("--dimension", type=int, default=2048)
+    parser.add_argument("--rounds", type=int, default=3)
+    wish = parser.parse_args()
+    for count in wish.images:
+        compare(count, wish.dimension, wish.rounds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,249 @@
+"""`compare`: which evaluations are meant, what is said of them, and who shares the first rank."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cli.exit_codes import ExitCode
+from tests.unit.cli.conftest import SHAPE, UNREACHABLE_BROKER, Outcome, invoke, work_off_everything
+from vaeval_core.checkpoints.linear_gaussian import fit_linear_gaussian, linear_gaussian_vae
+from vaeval_core.images.digits import digits_images
+from vaeval_core.types import IndexRange
+
+Vaeval = Callable[..., Outcome]
+
+
+SIZES = ("--samples", "150", "--reconstructions", "100", "--reference", "200", "--extractor", "pixels-8x8")
+WORSE, BETTER = "runs/step-8", "runs/step-12"
+
+
+def submit(*words: str | Path) -> None:
+    assert invoke("submit", *words, "--data", "digits:test").exit_code == ExitCode.UNREACHABLE, (
+        "the broker; it is written"
+    )
+
+
+@pytest.fixture(scope="session")
+def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home that nothing here writes to, made once. Evaluations:
+
+    1, 2    two checkpoints, the second one better      3, 4    the same with another seed
+    5       the first one with fewer samples            6, 7    two checkpoints of one name
+    8 – 10  two that differ in nothing that shows, and a worse one, with 400 samples
+    11 – 14 two checkpoints under two protocols that differ in more than the seed
+    15      a checkpoint that nobody has evaluated yet
+    """
+    home, models = tmp_path_factory.mktemp("compared"), tmp_path_factory.mktemp("models")
+    runs = models / "runs"
+    pixels = digits_images("train").read(IndexRange(0, 600), SHAPE, "exact")
+    for latent_size in (8, 12):
+        fit_linear_gaussian(pixels, latent_size).save(runs / f"step-{latent_size}")
+    weights = np.random.default_rng(0).normal(size=(64, 4)) * 0.05
+
+    def save(offset: float, *folders: str) -> Path:
+        folder = models.joinpath(*folders)
+        linear_gaussian_vae(weights, np.full(64, offset), 0.01, SHAPE).save(folder)
+        return folder
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VAEVAL_HOME", str(home))
+        patch.setenv("VAEVAL_BROKER_URL", UNREACHABLE_BROKER)
+        submit(runs / "step-8", *SIZES)
+        submit(runs / "step-12", *SIZES)
+        submit(runs / "step-8", *SIZES, "--seed", "5")
+        submit(runs / "step-12", *SIZES, "--seed", "5")
+        submit(runs / "step-8", *SIZES, "--samples", "140")
+        for number, folder in enumerate("ab"):
+            submit(save(0.3 + 0.02 * number, folder, "twins", "one"), *SIZES)
+        # One as much too bright as the other is too dark, by a hundredth; the digits' mean is 0.30.
+        for name, offset in (("one", 0.29), ("two", 0.31), ("worse", 0.7)):
+            submit(save(offset, "tied", name), *SIZES, "--samples", "400")
+        for name, offset in (("one", 0.5), ("two", 0.6)):
+            folder = save(offset, "many", name)
+            submit(folder, *SIZES)
+            submit(folder, *SIZES, "--samples", "100")
+        work_off_everything()
+        submit(save(0.8, "late", "one"), *SIZES)
+    return home
+
+
+@pytest.fixture
+def vaeval(evaluated: Path, monkeypatch: pytest.MonkeyPatch) -> Vaeval:
+    """The program on that home."""
+    monkeypatch.setenv("VAEVAL_HOME", str(evaluated))
+    monkeypatch.setenv("VAEVAL_BROKER_URL", UNREACHABLE_BROKER)
+    return invoke
+
+
+def metric(outcome: Outcome, name: str = "fid") -> dict:
+    (found,) = [each for each in outcome.document["metrics"] if each["metric"] == name]
+    return found
+
+
+def test_a_difference_is_that_of_the_scores_with_a_smaller_error_than_two_errors_give(vaeval: Vaeval) -> None:
+    rows = {row["evaluation"]: row for row in vaeval("leaderboard", "--json").document["rows"]}
+    found = metric(vaeval("compare", "2", "1", "--json"))
+    assert (found["first"], found["second"]) == (rows[2]["fid"], rows[1]["fid"])
+    assert found["difference"] == pytest.approx(rows[2]["fid"] - rows[1]["fid"])
+    assert 0 < found["std_error"] < 0.9 * np.hypot(rows[1]["fid_std_error"], rows[2]["fid_std_error"])
+    low, high = found["interval"]
+    assert low < found["difference"] < high < 0
+    assert found["p_value"] < 0.05
+    assert (found["better"], found["num_images"], found["num_seeds"]) == ("first", 150, 1)
+
+
+def test_the_other_way_round_has_the_other_sign(vaeval: Vaeval) -> None:
+    one, other = metric(vaeval("compare", "2", "1", "--json")), metric(vaeval("compare", "1", "2", "--json"))
+    assert other["difference"] == -one["difference"]
+    assert other["interval"] == [-end for end in one["interval"][::-1]]
+    assert (one["better"], other["better"]) == ("first", "second")
+
+
+def test_people_read_which_one_is_better_and_what_that_rests_on(vaeval: Vaeval) -> None:
+    outcome = vaeval("compare", "1", "2")
+    lines = outcome.out.splitlines()
+    assert lines[0].startswith(f"{WORSE} against {BETTER} · ")
+    assert re.search(r"^METRIC +FIRST +SECOND +FIRST − SECOND +95 % INTERVAL +P$", lines[1])
+    (sentence,) = [line for line in lines if line.startswith("fid: ")]
+    assert sentence.startswith(f"fid: {BETTER} is better than {WORSE} by ")
+    assert sentence.endswith("which is more than chance, on 150 images of common noise.")
+    assert "fid (ids 1, 2): 150 images span at most 149 of 192 feature dimensions" in outcome.err
+
+
+def test_seeds_under_which_both_were_evaluated_count_together_where_there_is_noise(vaeval: Vaeval) -> None:
+    together = vaeval("compare", "2", "1", "--json"), vaeval("compare", BETTER, WORSE, "--json")
+    by_number, by_name = together
+    assert [pair["seed"] for pair in by_number.document["pairs"]] == [0]
+    assert by_name.document["schema"] == "vaeval.compare/1"
+    assert [(pair["first"], pair["second"], pair["seed"]) for pair in by_name.document["pairs"]] == [
+        (2, 1, 0),
+        (4, 3, 5),
+    ]
+    alone = metric(by_number), metric(vaeval("compare", "4", "3", "--json"))
+    found = metric(by_name)
+    assert (found["num_seeds"], found["num_images"]) == (2, 300)
+    for name in ("first", "second", "difference"):
+        assert found[name] == pytest.approx(np.mean([each[name] for each in alone]))
+    assert found["std_error"] == pytest.approx(np.hypot(*(each["std_error"] for each in alone)) / 2)
+    assert "on 300 images of common noise under 2 seeds." in vaeval("compare", BETTER, WORSE).out
+    assert metric(by_name, "rfid")["num_seeds"] == 1, "reconstructions are the same under every seed"
+
+
+def test_a_fingerprint_picks_one_of_several_seeds(vaeval: Vaeval) -> None:
+    fingerprint = vaeval("compare", "4", "3", "--json").document["pairs"][0]["fingerprint"]
+    found = vaeval("compare", BETTER, WORSE, "--fingerprint", fingerprint[:8], "--json").document["pairs"]
+    assert [pair["first"] for pair in found] == [4]
+
+
+def test_a_name_and_a_number_may_be_mixed(vaeval: Vaeval) -> None:
+    (pair,) = vaeval("compare", WORSE, "4", "--json").document["pairs"]
+    assert (pair["first"], pair["second"]) == (3, 4)
+
+
+def test_evaluations_of_two_protocols_do_not_compare(vaeval: Vaeval) -> None:
+    outcome = vaeval("compare", "2", "5")
+    assert outcome.exit_code == 2
+    assert "not evaluated under one protocol" in outcome.err
+    received = " ".join(outcome.err.split("received:")[1].split("expected:")[0].split())
+    assert re.fullmatch(r"2 under \S+ [0-9a-f]{12} and 5 under \S+ [0-9a-f]{12}", received)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "what", "received"),
+    [
+        (("2", "2"), 2, "An evaluation does not compare with itself.", "2 and 2"),
+        (("2", "nobody"), 4, "No finished evaluation has this number or checkpoint.", "nobody"),
+        (("2", "77"), 4, "There is no evaluation with this number.", "77"),
+        (("2", "1", "--fingerprint", "0123456789"), 4, "under this fingerprint.", "2, --fingerprint 0123456789"),
+        (("15", "2"), 2, "This evaluation has no scores to compare.", "15, which is queued"),
+        (("late/one", "2"), 4, "No finished evaluation has this number or checkpoint.", "late/one"),
+        (("twins/one", "2"), 2, "Several checkpoints have this name.", "twins/one, as evaluations 7, 6"),
+    ],
+)
+def test_what_cannot_be_compared_is_said(
+    vaeval: Vaeval, words: tuple[str, ...], code: int, what: str, received: str
+) -> None:
+    outcome = vaeval("compare", *words)
+    assert outcome.exit_code == code
+    assert what in outcome.err
+    assert f"received:  {received}" in outcome.err
+
+
+def test_protocols_that_differ_in_more_than_the_seed_ask_for_a_fingerprint(vaeval: Vaeval) -> None:
+    outcome = vaeval("compare", "many/one", "many/two")
+    assert outcome.exit_code == 2
+    assert "several protocols that differ in more than the seed" in outcome.err
+    (prefix,) = re.findall(r"--fingerprint ([0-9a-f]{12})", outcome.err)
+    (pair,) = vaeval("compare", "many/one", "many/two", "--fingerprint", prefix, "--json").document["pairs"]
+    assert pair["fingerprint"].startswith(prefix)
+
+
+@pytest.mark.parametrize("lost", ["file", "row"])
+def test_without_its_influences_a_difference_cannot_be_told(
+    evaluated: Path, vaeval: Vaeval, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(evaluated, home)
+    monkeypatch.setenv("VAEVAL_HOME", str(home))
+    if lost == "file":
+        for file in (home / "artifacts" / "evaluations" / "1").glob("influence.*"):
+            file.unlink()
+    else:  # as of a program from before influences were kept
+        with closing(sqlite3.connect(home / "vaeval.db")) as database, database:
+            database.execute("UPDATE evaluations SET influence_key = NULL, influence_digest = NULL WHERE id = 1")
+    outcome = vaeval("compare", "2", "1", "--json")
+    assert outcome.exit_code == 0
+    found = metric(outcome)
+    assert (found["difference"], found["std_error"], found["better"]) == (None, None, None)
+    assert f"{WORSE} (evaluation 1): It is not kept what each image does to it" in found["reason"]
+    assert "fid: cannot be told. " in vaeval("compare", "2", "1").out
+    assert vaeval("leaderboard", "--json").document["standings"]["1"] in {"worse", "unknown"}
+
+
+class TestTies:
+    def board(self, outcome: Outcome) -> dict[str, str]:
+        """Checkpoint → rank, of the board with the ties."""
+        lines = [re.match(r" *(\S+) +tied/(\w+) ", line) for line in outcome.out.splitlines()]
+        return {found[2]: found[1] for found in lines if found}
+
+    def test_the_tied_share_the_first_rank_and_a_note_says_what_that_means(self, vaeval: Vaeval) -> None:
+        outcome = vaeval("leaderboard")
+        assert self.board(outcome) == {"one": "=1", "two": "=1", "worse": "3"}
+        assert "=1 marks ties" in outcome.err
+        assert "| =1 | tied/" in vaeval("leaderboard", "--format", "markdown").out
+
+    def test_the_first_of_a_tie_is_seen_to_be_tied_when_it_is_shown_alone(self, vaeval: Vaeval) -> None:
+        assert list(self.board(vaeval("leaderboard", "--top", "1")).values()) == ["=1"]
+
+    def test_json_has_where_each_row_stands(self, vaeval: Vaeval) -> None:
+        standings = vaeval("leaderboard", "--json").document["standings"]
+        assert sorted([standings["8"], standings["9"]]) == ["best", "tied"]
+        assert standings["10"] == "worse"
+
+    def test_a_best_row_that_stands_alone_is_plainly_first(self, vaeval: Vaeval) -> None:
+        document = vaeval("leaderboard", "--json").document
+        (fingerprint,) = {row["fingerprint"] for row in document["rows"] if row["evaluation"] == 4}
+        outcome = vaeval("leaderboard", "--fingerprint", fingerprint)
+        ranks = [line.split()[0] for line in outcome.out.splitlines() if "runs/step-" in line]
+        assert ranks == ["1", "2"]
+        assert "=1 marks" not in outcome.err
+
+    def test_people_read_that_a_difference_may_be_chance(self, vaeval: Vaeval) -> None:
+        assert "fid: neither is better for certain: a difference of " in vaeval("compare", "8", "9").out
+
+
+def test_show_tells_how_much_of_a_distance_is_bias(vaeval: Vaeval) -> None:
+    scores = {score["metric"]: score for score in vaeval("show", "8", "--json").document["scores"]}
+    assert 0 < scores["fid"]["bias"] < scores["fid"]["value"]
+    assert scores["rfid"]["bias"] is None, "100 images of 192 features"
+    shown = f"{scores['fid']['bias']:.3g}"
+    (line,) = [line for line in vaeval("show", "8").out.splitlines() if line.startswith("fid ")]
+    assert shown in line.split()

@@ -1,0 +1,107 @@
+"""Who is tied with the best, and whose influences are read to find out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vaeval_core.evaluation_result import MetricValue
+from vaeval_core.metrics.rank_groups import standings
+
+
+class Board:
+    """Rows of a leaderboard by number and influences; notes which influences were asked for."""
+
+    def __init__(self, *rows: tuple[float, np.ndarray | None]) -> None:
+        self._rows = rows
+        self.read: set[int] = set()
+
+    def values(self) -> list[MetricValue]:
+        return [
+            MetricValue.of(
+                number,
+                num_images=100,
+                std_error=None if influence is None else float(influence.std(ddof=1)) / 10,
+            )
+            for number, influence in self._rows
+        ]
+
+    def complete(self, place: int) -> MetricValue:
+        self.read.add(place)
+        number, influence = self._rows[place]
+        return MetricValue.of(number, num_images=100, influence=influence)
+
+
+RNG = np.random.default_rng(0)
+COMMON = RNG.normal(size=100)
+"""Of a standard deviation near 1, so that a standard error is near 0.1."""
+
+
+def near(scale: float) -> np.ndarray:
+    """Influences like the common ones; their difference has about this standard deviation."""
+    return COMMON + scale * RNG.normal(size=100)
+
+
+def test_a_row_within_the_error_of_the_paired_difference_is_tied_and_one_beyond_is_worse() -> None:
+    # Paired errors are near 0.01: 0.005 is half of one, 0.1 is ten of them; unpaired, 0.1 would be less than one.
+    board = Board((5.1, near(0.1)), (5.0, COMMON), (5.005, near(0.1)))
+    assert standings(board.values(), board.complete) == ("worse", "best", "tied")
+
+
+def test_influences_of_a_row_that_is_far_behind_are_not_read() -> None:
+    board = Board((5.0, COMMON), (50.0, near(0.1)), (5.005, near(0.1)))
+    assert standings(board.values(), board.complete) == ("best", "worse", "tied")
+    assert board.read == {0, 2}
+
+
+def test_what_a_bound_decides_is_what_reading_decides() -> None:
+    rows = [(5 + step, near(0.3)) for step in (0.0, 0.04, 0.08, 0.2, 0.6, 0.9, 3.0)]
+    board, all_read = Board(*rows), Board(*rows)
+    without_errors = [MetricValue.of(number, num_images=100) for number, _ in rows]
+    assert standings(board.values(), board.complete) == standings(without_errors, all_read.complete)
+    assert len(board.read) < len(all_read.read) == len(rows)
+
+
+def test_many_comparisons_make_it_harder_to_be_told_apart() -> None:
+    # A difference of 2.3 standard errors: p near 0.02, which of one is worse and of five is not.
+    behind = COMMON + 0.1 * np.tile([1.0, -1.0], 50)
+    apart = float((behind - COMMON).std(ddof=1)) / 10 * 2.3
+    alone = Board((5.0, COMMON), (5.0 + apart, behind))
+    assert standings(alone.values(), alone.complete) == ("best", "worse")
+    among = Board((5.0, COMMON), *[(5.0 + apart, behind)] * 5)
+    assert standings(among.values(), among.complete) == ("best", *["tied"] * 5)
+
+
+def test_equal_rows_are_rarely_told_apart_though_the_best_was_picked_for_its_luck() -> None:
+    """Ten equal rows with independent errors; 200 boards: 5 % is 10, and 20 is more than three deviations above."""
+    rng = np.random.default_rng(1)
+    seen = 0
+    for _ in range(200):
+        influences = [rng.normal(size=100) for _ in range(10)]
+        board = Board(*[(5 + influence.mean(), influence - influence.mean()) for influence in influences])
+        seen += "worse" in standings(board.values(), board.complete)
+    assert seen < 20
+
+
+def test_rows_without_number_or_influences_are_unknown() -> None:
+    board = Board((5.0, COMMON), (5.001, None))
+    values = [*board.values(), MetricValue.not_applicable("No samples.")]
+    assert standings(values, board.complete) == ("best", "unknown", "unknown")
+
+
+def test_a_best_row_without_influences_leaves_all_others_unknown() -> None:
+    board = Board((5.0, None), (5.001, COMMON))
+    assert standings(board.values(), board.complete) == ("best", "unknown")
+
+
+def test_a_difference_that_one_image_decides_is_unknown() -> None:
+    outlier = COMMON.copy()
+    outlier[0] += 50
+    board = Board((5.0, COMMON), (5.1, outlier))
+    assert standings(board.values(), board.complete) == ("best", "unknown")
+
+
+def test_a_board_of_one_and_a_board_without_numbers() -> None:
+    alone = Board((5.0, COMMON))
+    assert standings(alone.values(), alone.complete) == ("best",)
+    assert alone.read == set()
+    assert standings([MetricValue.not_applicable("No samples.")], alone.complete) == ("unknown",)

@@ -1,0 +1,42 @@
+"""On how many images a standard error really rests: the rule by which one is given or withheld.
+
+A standard error taken from influences ψ says how far a mean of ψ scatters, if no few images make up all of it. With
+
+    effective images = (Σ ψ²)²/Σ ψ⁴
+
+n equal influences count as n, one that outweighs all others counts as 1; normal ones count as n/3. Intervals were measured to
+cover too little where there are fewer than ten (benchmarks/uncertainty.py): with twenty images, or with features of which a
+handful of images has all. Then there is no standard error, and a warning says so.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from vaeval_core.types import Float64
+
+FEWEST_EFFECTIVE_IMAGES = 10
+
+
+def effective_images(influence: Float64) -> float:
+    """How many images the spread of influences (n,), of mean 0, rests on; n if there is no spread.
+
+    >>> effective_images(np.array([1.0, -1.0, 1.0, -1.0])), round(effective_images(np.array([3.0, -1.0, -1.0, -1.0])), 2)
+    (4.0, 1.71)
+    """
+    largest = float(np.abs(influence).max())
+    if not largest:
+        return float(len(influence))
+    squares = np.square(influence / largest)
+    return float(squares.sum() ** 2 / np.square(squares).sum())
+
+
+def unreliable(influence: Float64) -> str | None:
+    """Why no standard error is to be taken from these influences; None if one may."""
+    effective = effective_images(influence)
+    if effective >= FEWEST_EFFECTIVE_IMAGES:
+        return None
+    return (
+        f"The standard error is unreliable and left out: it would rest on fewer than {FEWEST_EFFECTIVE_IMAGES} of the images. "
+        "Evaluate more images."
+    )

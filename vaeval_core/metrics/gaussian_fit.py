@@ -1,0 +1,79 @@
+"""A Gaussian fitted to features, kept as a mean and a factor of its covariance.
+
+A factor B with BᵀB = Σ keeps the digits that Σ loses: rounding of Σ moves its smallest eigenvalues, whose square roots a
+Fréchet distance adds up.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import linalg
+
+from vaeval_core.accumulators.feature_rows import FeatureRows
+from vaeval_core.types import Float64
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianFit:
+    """A Gaussian as its mean and a factor of its covariance.
+
+    Attributes:
+        count: Vectors it was fitted to; None if that is not known, as of published statistics.
+        mean: μ, (d,) float64.
+        factor: B, (q, d) float64 with BᵀB = Σ. Upper triangular where Σ has full rank.
+    """
+
+    count: int | None
+    mean: Float64
+    factor: Float64
+
+    @property
+    def trace(self) -> float:
+        """tr Σ."""
+        return float(np.square(self.factor).sum())
+
+    @property
+    def rank(self) -> int:
+        """Most dimensions that Σ can span."""
+        return min(len(self.factor), self.mean.size, len(self.factor) if self.count is None else self.count - 1)
+
+    @property
+    def covariance(self) -> Float64:
+        """Σ, (d, d)."""
+        covariance: Float64 = self.factor.T @ self.factor
+        return covariance
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """As named arrays, to be stored."""
+        count = np.array([self.count or 0], dtype=np.int64)
+        return {"count": count, "mean": self.mean, "factor": self.factor}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> Self:
+        """Undo `to_arrays`."""
+        return cls(int(arrays["count"][0]) or None, arrays["mean"], arrays["factor"])
+
+
+def centred_rows(features: FeatureRows) -> Float64:
+    """The factor that n rows are themselves: (x - μ)/√(n - 1), (n, d)."""
+    centred: Float64 = (features.rows - features.mean) / np.sqrt(features.count - 1)
+    return centred
+
+
+def covariance_factor(covariance: Float64) -> Float64:
+    """A factor of a covariance (d, d): upper triangular (d, d), or (rank, d) where the covariance is singular.
+
+    Eigenvalues within rounding of 0 are taken for 0. Left in, each would count with its square root, 10⁻⁸ of the largest.
+    """
+    eigenvalues, eigenvectors = linalg.eigh(covariance)
+    is_positive = eigenvalues > len(covariance) * np.finfo(np.float64).eps * eigenvalues[-1]
+    is_positive[-1] = True  # never without a row: a covariance of 0 has the factor 0
+    scales = np.sqrt(np.clip(eigenvalues[is_positive], 0, None))
+    factor: Float64 = scales[:, np.newaxis] * eigenvectors[:, is_positive].T
+    if len(factor) == len(covariance):
+        factor = linalg.qr(factor, mode="r")[0]
+    return factor

@@ -1,0 +1,68 @@
+"""Which checkpoints of a leaderboard are tied with the best: their paired difference to it may be chance.
+
+Every other row is compared with the best one, and the p-values are corrected after Holm. The best row was picked because its
+number came out lowest, so the comparisons are not those with one row that was named before, but the largest of all pairs: of k
+rows that are left and the best one, k(k + 1)/2. So a board of equal checkpoints shows any of them as worse in less than 5 of
+100 cases. Counting k comparisons instead, it would in 15 of 100 with ten rows, and in 53 with a hundred.
+
+Influences are read only where they can matter. By the triangle inequality the error of a difference is at most the sum of both
+standard errors; a row that is worse by enough of those is worse whatever its influences are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from vaeval_core.evaluation_result import MetricValue
+from vaeval_core.metrics.holm import holm_adjusted
+from vaeval_core.metrics.paired_difference import p_value_of, paired_difference
+
+Standing = Literal["best", "tied", "worse", "unknown"]
+"""`unknown`: without influences, or without a number, nothing can be told."""
+
+LEVEL = 0.05
+
+
+def standings(values: Sequence[MetricValue], complete: Callable[[int], MetricValue]) -> tuple[Standing, ...]:
+    """Where each row of a leaderboard stands against the best; lower is better.
+
+    Args:
+        values: The metric's value of each row, influences not needed.
+        complete: Place of a row → its value with influences, or the same without where there are none. Asked for few rows.
+    """
+    ranked = [place for place, value in enumerate(values) if value.value is not None]
+    result: list[Standing] = ["unknown"] * len(values)
+    if not ranked:
+        return tuple(result)
+    best = min(ranked, key=lambda place: (values[place].value, place))
+    result[best] = "best"
+    others = [place for place in ranked if place != best]
+    p_values: dict[int, float] = {}
+    for place in others:
+        bound = _largest_p_value(values[place], values[best])
+        if bound * _pairs(len(others)) > LEVEL:
+            pair = complete(place), complete(best)
+            if any(value.influence is None for value in pair):
+                continue
+            compared = paired_difference(*pair).p_value
+            if compared is None:
+                continue
+            bound = compared
+        p_values[place] = bound
+    adjusted_ones = holm_adjusted(list(p_values.values()), comparisons=_pairs)
+    for place, adjusted in zip(p_values, adjusted_ones, strict=True):
+        result[place] = "worse" if adjusted <= LEVEL else "tied"
+    return tuple(result)
+
+
+def _pairs(others: int) -> int:
+    """Pairs among the best row and so many others."""
+    return others * (others + 1) // 2
+
+
+def _largest_p_value(worse: MetricValue, best: MetricValue) -> float:
+    """What the p-value of the pair is at most, whatever the influences are."""
+    if worse.std_error is None or best.std_error is None or worse.value is None or best.value is None:
+        return 1.0
+    return p_value_of(worse.value - best.value, worse.std_error + best.std_error, worse.num_images - 1)

@@ -1,0 +1,144 @@
+"""Published statistics of real images: mean and covariance of features in an `.npz` file, read and written.
+
+FID code has passed such files around since 2017, with the keys `mu` and `sigma`; some call them `m` and `s`. Metrics that look
+at single images have nothing to go by in them, and the extractor that made them is not written down: only the dimension can be
+checked.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vaeval_core.errors import InvalidInput, NotFound
+from vaeval_core.metrics.gaussian_fit import GaussianFit, covariance_factor
+from vaeval_core.types import Float64
+
+KEYS = (("mu", "sigma"), ("m", "s"))
+COUNT_KEY = "num_images"
+"""Ours; others ignore it."""
+
+SYMMETRY_TOLERANCE = 1e-6
+"""Largest difference of Σ and Σᵀ, as a share of the largest entry: float32 statistics pass."""
+
+DEFINITENESS_TOLERANCE = 1e-6
+"""Most negative eigenvalue, as a share of the largest: that of a covariance from rounded sums passes."""
+
+
+def read_statistics(path: Path, *, dimension: int | None = None) -> GaussianFit:
+    """A Gaussian from a file of statistics.
+
+    Args:
+        path: `.npz` with `mu` (d,) and `sigma` (d, d), or `m` and `s`; `num_images` if vaeval wrote it.
+        dimension: Length of a feature vector of the extractor that it is for.
+
+    Raises:
+        NotFound: There is no such file.
+        InvalidInput: It holds no such arrays, or they are no mean and covariance.
+    """
+    found = _arrays(path)
+    for names in KEYS:
+        if set(names) <= found.keys():
+            mean, covariance = (found[name] for name in names)
+            break
+    else:
+        raise InvalidInput(
+            "The file holds no mean and covariance.",
+            received=f"{path} with the arrays {', '.join(sorted(found)) or 'none'}",
+            expected="mu and sigma, or m and s",
+        )
+    count = found.get(COUNT_KEY)
+    return fit_from_moments(
+        mean, covariance, count=None if count is None else int(count), dimension=dimension, name=str(path)
+    )
+
+
+def fit_from_moments(
+    mean: Float64,
+    covariance: Float64,
+    *,
+    count: int | None = None,
+    dimension: int | None = None,
+    name: str = "statistics",
+) -> GaussianFit:
+    """A Gaussian from its moments, checked.
+
+    Raises:
+        InvalidInput: Wrong shapes, values that are not finite, or a matrix that is no covariance.
+    """
+    _require_shapes(mean, covariance, dimension, name)
+    mean, covariance = np.asarray(mean, np.float64), np.asarray(covariance, np.float64)
+    for what, values in (("mean", mean), ("covariance", covariance)):
+        bad = int((~np.isfinite(values)).sum())
+        if bad:
+            raise InvalidInput(
+                f"The {what} of a file of statistics is not finite.",
+                received=f"{bad} values that are NaN or infinite in {name}",
+                expected="finite numbers",
+            )
+    largest = float(np.abs(covariance).max())
+    apart = float(np.abs(covariance - covariance.T).max())
+    if apart > SYMMETRY_TOLERANCE * largest:
+        raise InvalidInput(
+            "The covariance of a file of statistics is not symmetric.",
+            received=f"entries that differ from their mirror image by up to {apart:.3g}, where the largest is {largest:.3g},"
+            f" in {name}",
+            expected=f"differences below {SYMMETRY_TOLERANCE:g} of the largest",
+        )
+    symmetric = (covariance + covariance.T) / 2
+    eigenvalues = np.linalg.eigvalsh(symmetric)
+    if eigenvalues[0] < -DEFINITENESS_TOLERANCE * max(eigenvalues[-1], 0):
+        raise InvalidInput(
+            "The covariance of a file of statistics has a negative variance.",
+            received=f"the eigenvalue {eigenvalues[0]:.3g}, where the largest is {eigenvalues[-1]:.3g}, in {name}",
+            expected="no eigenvalue below 0 by more than rounding",
+        )
+    return GaussianFit(count, mean, covariance_factor(symmetric))
+
+
+def write_statistics(path: Path, fit: GaussianFit) -> None:
+    """Write `mu` and `sigma`, which other FID code reads, and `num_images` where it is known."""
+    arrays = {"mu": fit.mean, "sigma": fit.covariance}
+    if fit.count is not None:
+        arrays[COUNT_KEY] = np.array(fit.count)
+    with path.open("wb") as file:  # np.savez would append .npz to another name
+        np.savez(file, allow_pickle=False, **arrays)
+
+
+def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        # np.load leaves a file that it opened itself open when it cannot read it.
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if isinstance(archive, np.lib.npyio.NpzFile):
+                return {name: archive[name] for name in archive.files}
+            reason = "a single array"
+    except FileNotFoundError as error:
+        raise NotFound(
+            "There is no such file of statistics.", received=path, expected="an .npz file with mu and sigma"
+        ) from error
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        reason = str(error)
+    raise InvalidInput(
+        "This is no file of statistics.", received=f"{path} ({reason})", expected="an .npz file of plain arrays"
+    )
+
+
+def _require_shapes(mean: Float64, covariance: Float64, dimension: int | None, name: str) -> None:
+    real = all(values.dtype.kind in "fiu" for values in (mean, covariance))
+    if not real or mean.ndim != 1 or not mean.size or covariance.shape != (mean.size, mean.size):
+        raise InvalidInput(
+            "A mean and a covariance do not fit together.",
+            received=f"{mean.dtype} {mean.shape} and {covariance.dtype} {covariance.shape} in {name}",
+            expected="real numbers of the shapes (d,) and (d, d)",
+        )
+    if dimension is not None and mean.size != dimension:
+        raise InvalidInput(
+            "The statistics are those of another extractor.",
+            received=f"{mean.size} features in {name}",
+            expected=f"{dimension} features",
+        )
