@@ -30,7 +30,7 @@ test: install lint ## everything: lint, then all tests
 	@$(BIN)/python -m pytest $(IN_PARALLEL)
 
 unit: install ## the fast tests alone
-	@$(BIN)/python -m pytest $(IN_PARALLEL) -m "not service and not tensorflow" tests/unit
+	@$(BIN)/python -m pytest $(IN_PARALLEL) -m "not service and not slow and not tensorflow" tests/unit
 
 lint: install ## ruff, mypy, import contracts
 	@$(BIN)/ruff format --check --quiet . || { echo "Run: make format" >&2; exit 1; }

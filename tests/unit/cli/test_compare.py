@@ -18,6 +18,8 @@ from vaeval_core.checkpoints.linear_gaussian import fit_linear_gaussian, linear_
 from vaeval_core.images.digits import digits_images
 from vaeval_core.types import IndexRange
 
+pytestmark = pytest.mark.slow
+
 Vaeval = Callable[..., Outcome]
 
 

@@ -18,6 +18,8 @@ from tests.unit.cli.conftest import UNREACHABLE_BROKER, invoke, work_off_everyth
 from vaeval_core.errors import VaevalError
 from vaeval_core.presets import read_protocol
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:

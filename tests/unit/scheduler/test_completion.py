@@ -29,6 +29,8 @@ from vaeval_core.images.catalogue import survey_images
 from vaeval_core.metrics.catalogue import METRICS
 from vaeval_core.presets import ProtocolRequest
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="session")
 def _computed(tmp_path_factory: pytest.TempPathFactory) -> Path:

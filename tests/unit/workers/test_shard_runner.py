@@ -25,6 +25,8 @@ from vaeval_core.types import IndexRange
 from workers.loaded_models import LoadedModels
 from workers.shard_runner import RunOutcome, ShardRunner, make_runner, shard_key
 
+pytestmark = pytest.mark.slow
+
 WAIT_SECONDS = 60.0
 
 

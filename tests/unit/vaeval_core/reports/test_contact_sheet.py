@@ -16,6 +16,8 @@ from vaeval_core.reports.contact_sheet import MAX_ENTRIES, MAX_PICTURES, Picture
 from vaeval_core.reports.tiles import as_tiles
 from vaeval_core.types import Uint8
 
+pytestmark = pytest.mark.slow
+
 
 def _pictures(num_pictures: int = 4, *, side: int = 8, channels: int = 1, seed: int = 0) -> Uint8:
     shape = (num_pictures, side, side, channels)

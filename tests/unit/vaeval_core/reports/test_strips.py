@@ -22,6 +22,8 @@ from vaeval_core.reports.strips import (
 from vaeval_core.reports.tiles import as_tiles
 from vaeval_core.types import Uint8
 
+pytestmark = pytest.mark.slow
+
 
 def _pictures(*counts: int, side: int = 8, channels: int = 1, seed: int = 0) -> Uint8:
     shape = (*counts, side, side, channels)
