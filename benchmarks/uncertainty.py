@@ -87,7 +87,7 @@ def draw_of(rows: Float64, reference: GaussianFit) -> Draw:
     """Distance and errors of features (n, d)."""
     count, dimension = rows.shape
     # In float64 throughout: rounding the rows to float32 would be another law than the one that is drawn from.
-    features = FeatureRows(rows) if count < dimension else FeatureMoments.from_rows(rows)  # type: ignore[arg-type]
+    features = FeatureRows(rows) if count < dimension else FeatureMoments.from_rows(rows)
     result = frechet_jackknife(features, [rows], reference)
     spectrum = cross_spectrum(features, reference)
     centred = rows - features.mean

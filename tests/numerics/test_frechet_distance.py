@@ -54,6 +54,18 @@ def test_covariances_with_common_axes_differ_by_their_deviations_along_them() ->
     assert distance(shift, covariances[0], np.zeros(24), covariances[1]) == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.parametrize("least", [1e-3, 1e-5, 1e-7])
+def test_deviations_over_many_orders_of_magnitude_all_count(least: float) -> None:
+    """Squares of the smallest are lost beside the largest: 10⁻¹⁴ and 1 do not fit into one float64."""
+    axes = linalg.qr(np.random.default_rng(13).normal(size=(80, 80)))[0]
+    deviations = np.geomspace(1, least, 80), np.geomspace(1.1, least, 80)
+    covariances = [axes * np.square(values) @ axes.T for values in deviations]
+    expected = np.square(deviations[0] - deviations[1]).sum()
+    result = distance(np.zeros(80), covariances[0], np.zeros(80), covariances[1])
+    # A covariance itself is rounded to 10⁻¹⁶ of its trace; the distance is a hundredth of that trace.
+    assert result == pytest.approx(expected, rel=3e-8)
+
+
 def test_directions_without_variance_add_nothing() -> None:
     """Square roots of eigenvalues that are nothing but rounding would add 10⁻⁸ of the largest each."""
     rng = np.random.default_rng(8)

@@ -18,10 +18,10 @@ class FeatureRows:
     """n vectors of length d, in image order.
 
     Attributes:
-        rows: (n, d) float32.
+        rows: (n, d) float32, or float64 where a caller has them so.
     """
 
-    rows: Float32
+    rows: Float32 | Float64
 
     @classmethod
     def empty(cls, dimension: int) -> Self:
@@ -29,7 +29,7 @@ class FeatureRows:
         return cls(np.zeros((0, dimension), dtype=np.float32))
 
     @classmethod
-    def from_rows(cls, rows: Float32) -> Self:
+    def from_rows(cls, rows: Float32 | Float64) -> Self:
         """Keep rows (n, d)."""
         return cls(rows)
 

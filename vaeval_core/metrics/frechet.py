@@ -21,9 +21,8 @@ import numpy as np
 from vaeval_core.accumulators.feature_moments import FeatureMoments
 from vaeval_core.accumulators.feature_rows import FeatureRows
 from vaeval_core.errors import InvalidInput, TooFewImages
-from vaeval_core.metrics.cross_spectrum import singular_values
+from vaeval_core.metrics.cross_spectrum import nuclear_norm
 from vaeval_core.metrics.gaussian_fit import GaussianFit, centred_rows, covariance_factor
-from vaeval_core.types import Float64
 
 
 def fit_gaussian(features: FeatureMoments | FeatureRows) -> GaussianFit:
@@ -56,13 +55,13 @@ def squared_frechet_distance(features: FeatureMoments | FeatureRows, reference: 
         InvalidInput: A feature is not finite, or the dimensions differ.
     """
     require_comparable(features, reference)
-    return distance_of(features, reference, singular_values(features, reference))
+    return distance_of(features, reference, nuclear_norm(features, reference))
 
 
-def distance_of(features: FeatureMoments | FeatureRows, reference: GaussianFit, values: Float64) -> float:
-    """The squared distance, given the singular values that `cross_spectrum` finds."""
+def distance_of(features: FeatureMoments | FeatureRows, reference: GaussianFit, product_trace: float) -> float:
+    """The squared distance, given tr (Σ₁ Σ₂)^½, the nuclear norm that `cross_spectrum` finds."""
     difference = features.mean - reference.mean
-    distance = float(difference @ difference) + total_variance(features) + reference.trace - 2 * float(values.sum())
+    distance = float(difference @ difference) + total_variance(features) + reference.trace - 2 * product_trace
     # Rounding can leave equal sets a hair below 0.
     return max(distance, 0.0)
 

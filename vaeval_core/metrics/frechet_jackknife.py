@@ -104,7 +104,7 @@ def frechet_jackknife(
     if np.abs(influence).max() <= ROUNDING * features.count * scale:
         influence = np.zeros_like(influence)  # all images are one, so none of them does anything
     return FrechetJackknife(
-        distance=distance_of(features, reference, spectrum.values),
+        distance=distance_of(features, reference, spectrum.nuclear_norm),
         influence=influence,
         bias=(features.count - 1) * mean,
         second_order_variance=second_order_variance(features, spectrum.values),
@@ -141,7 +141,7 @@ def _changes(
     difference = mean - reference.mean
     # What leaving out any image does: the rest is divided by n - 2 instead of n - 1.
     growth = np.expm1(-0.5 * np.log1p(-1 / (n - 1)))
-    common = total_variance(features) / (n - 2) - 2 * growth * float(spectrum.values.sum())
+    common = total_variance(features) / (n - 2) - 2 * growth * spectrum.nuclear_norm
     changes = []
     start = 0
     for block in blocks:
@@ -171,7 +171,7 @@ def _removed_roots(values: Float64, squares: Float64, count: int) -> Float64:
         return np.zeros(len(squares))
     alpha = count / (count - 1) ** 2
     relative = np.exp(np.arange(*LOG_RANGE, LOG_STEP))
-    nodes = values.max() ** 2 * relative
+    nodes = values[-1] ** 2 * relative
     taken = alpha * (squares @ (values[:, np.newaxis] / (np.square(values)[:, np.newaxis] + nodes)))
     # Leaving out leaves a covariance, so 1 - αh(t) ≥ t/(s² + t) for the largest s; rounding may fall below.
     left = np.maximum(1 - taken, relative / (1 + relative))
