@@ -22,10 +22,14 @@ VARIABLES: dict[str, str] = {
     "VAEVAL_ARTIFACTS": "Folder or fsspec URL (s3://…) for arrays and pictures. Default: VAEVAL_HOME/artifacts",
     "VAEVAL_LEASE_SECONDS": "A worker that is silent this long is taken for dead. Default: 60",
     "VAEVAL_SWEEP_SECONDS": "How often lost work is looked for. Default: 15",
+    "VAEVAL_STALL_SECONDS": "A worker that finishes no batch for this long is taken for stuck. Default: 300",
 }
 """Every variable with its meaning: what `vaeval config` prints and what docker-compose.yml is checked against."""
 
 _SECRET_PARAMETER = re.compile(r"((?:^|(?<=&))(?:password|sslpassword|passfile|secret)=)([^&]*)", re.IGNORECASE)
+
+DEFAULT_STALL_SECONDS = 300.0
+"""Longer than it takes to load TensorFlow, a large checkpoint from a slow share, and to compile the first batch."""
 
 MAX_ATTEMPTS = 3
 """Claims of one shard before it fails: a shard that kills its worker must not do so for ever."""
@@ -42,6 +46,7 @@ class Settings:
         artifacts: fsspec URL or path.
         lease_seconds: Lease of a claim; renewed four times as often.
         sweep_seconds: Pause between two sweeps of recovery.
+        stall_seconds: Longest time between two batches of a shard, loading its models included.
     """
 
     home: Path
@@ -50,6 +55,7 @@ class Settings:
     artifacts: str
     lease_seconds: float = 60.0
     sweep_seconds: float = 15.0
+    stall_seconds: float = DEFAULT_STALL_SECONDS
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -73,6 +79,7 @@ class Settings:
             artifacts=values.get("VAEVAL_ARTIFACTS") or str(home / "artifacts"),
             lease_seconds=_seconds(values, "VAEVAL_LEASE_SECONDS", cls.lease_seconds),
             sweep_seconds=_seconds(values, "VAEVAL_SWEEP_SECONDS", cls.sweep_seconds),
+            stall_seconds=_seconds(values, "VAEVAL_STALL_SECONDS", cls.stall_seconds),
         )
 
     @property
@@ -89,6 +96,7 @@ class Settings:
             "VAEVAL_ARTIFACTS": without_password(self.artifacts),
             "VAEVAL_LEASE_SECONDS": f"{self.lease_seconds:g}",
             "VAEVAL_SWEEP_SECONDS": f"{self.sweep_seconds:g}",
+            "VAEVAL_STALL_SECONDS": f"{self.stall_seconds:g}",
         }
 
     def as_environment(self, over: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -20,6 +20,7 @@ import structlog
 
 from scheduler.completion import FinaliseOutcome, finalise
 from scheduler.composition import Application
+from scheduler.settings import DEFAULT_STALL_SECONDS
 from scheduler.store.artifacts import ArtifactStore
 from scheduler.store.base import FinaliseClaim, ShardClaim, StoredFile, WorkStore
 from vaeval_core.errors import InvalidInput, ServiceUnreachable, VaevalError
@@ -56,16 +57,25 @@ class ShardRunner:
         models: What is kept between shards.
         worker: Name under which claims are made and the slot reports.
         lease_seconds: Lease of a claim, as the store grants it.
+        stall_seconds: A shard of which no batch is finished for so long is given up.
     """
 
     def __init__(
-        self, work: WorkStore, artifacts: ArtifactStore, models: LoadedModels, *, worker: str, lease_seconds: float
+        self,
+        work: WorkStore,
+        artifacts: ArtifactStore,
+        models: LoadedModels,
+        *,
+        worker: str,
+        lease_seconds: float,
+        stall_seconds: float = DEFAULT_STALL_SECONDS,
     ) -> None:
         self._work = work
         self._artifacts = artifacts
         self._models = models
         self._worker = worker
         self._beat_seconds = lease_seconds / BEATS_PER_LEASE
+        self._stall_seconds = stall_seconds
         self._interrupted = threading.Event()
         self._is_tainted = False
 
@@ -125,12 +135,21 @@ class ShardRunner:
             if self._interrupted.is_set():
                 raise Interrupted
 
-        with Heartbeat(lambda: self._work.renew_shard(claim, images_done), every=self._beat_seconds) as heartbeat:
+        with Heartbeat(
+            lambda: self._work.renew_shard(claim, images_done),
+            every=self._beat_seconds,
+            stall_seconds=self._stall_seconds,
+            on_stall=lambda: self._work.fail_shard(claim, self._stalled(images_done), retry=True),
+        ) as heartbeat:
             _LOG.info("shard_started", extra={"images": len(claim.index_range)})
             arrays, seconds = self._measure(claim, on_progress)
             heartbeat.check()
             file = self._artifacts.write_arrays(shard_key(claim), arrays)
         return self._record(claim, file, seconds, images_done)
+
+    def _stalled(self, images_done: int) -> str:
+        seconds = f"{self._stall_seconds:g} s"
+        return f"No batch was finished for {seconds} after {images_done} images; its worker was taken for stuck."
 
     def _measure(self, claim: ShardClaim, on_progress: Callable[[int], None]) -> tuple[ShardArrays, float]:
         """Arrays of the shard, and the seconds that computing them took, without loading the models."""
@@ -188,7 +207,12 @@ def make_runner(application: Application, worker: str) -> ShardRunner:
     settings = application.settings
     models = LoadedModels(application.artifacts, settings.home / "weights")
     return ShardRunner(
-        application.work, application.artifacts, models, worker=worker, lease_seconds=settings.lease_seconds
+        application.work,
+        application.artifacts,
+        models,
+        worker=worker,
+        lease_seconds=settings.lease_seconds,
+        stall_seconds=settings.stall_seconds,
     )
 
 

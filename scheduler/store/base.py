@@ -219,6 +219,27 @@ class EvaluationRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FailedAttempt:
+    """An attempt that came to nothing, of an evaluation or of the reference that it needs.
+
+    Attributes:
+        owner: Whose.
+        shard: Number of the shard; None for a finalisation.
+        attempt: Which attempt it was, from 1; None where a file was lost that an earlier attempt had made.
+        worker: Who made it.
+        at: When that was recorded.
+        reason: Why, in a sentence or in the words of a library.
+    """
+
+    owner: OwnerKind
+    shard: int | None
+    attempt: int | None
+    worker: str | None
+    at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class WorkerRecord:
     """One slot of one supervisor, as it last reported."""
 
@@ -339,6 +360,9 @@ class ReadStore(Protocol):
         Raises:
             NotFound: No evaluation has this id.
         """
+
+    def failed_attempts(self, evaluation_id: int) -> tuple[FailedAttempt, ...]:
+        """What came to nothing in an evaluation and in its reference, the oldest first."""
 
     def leaderboard(
         self, *, fingerprint: str | None = None, evaluation_ids: Sequence[int] | None = None, limit: int | None = None

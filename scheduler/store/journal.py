@@ -1,4 +1,4 @@
-"""The events table: what happened, appended in the same transaction in which it happens. Never read by the program itself."""
+"""The events table: what happened, appended in the same transaction in which it happens. Nothing is decided by reading it."""
 
 from __future__ import annotations
 

@@ -215,7 +215,8 @@ def fail_attempt(connection: Connection, claim: ShardClaim, reason: str, *, retr
             error=reason,
         )
     )
-    _write_entry(connection, claim, ShardEvent.ATTEMPT_FAILED, shard.lease_owner, reason=reason, pause_seconds=pause)
+    detail = {"attempt": shard.attempts, "reason": reason, "pause_seconds": pause}
+    _write_entry(connection, claim, ShardEvent.ATTEMPT_FAILED, shard.lease_owner, **detail)
     return True
 
 
@@ -229,7 +230,7 @@ def give_up(connection: Connection, owner: Owner, shard: Row[Any], reason: str) 
     if failed.rowcount == 0:
         return False
     owner_id: int = shard._mapping[owner.of_shard]
-    detail = {"reason": reason, "attempts": shard.attempts}
+    detail = {"attempt": shard.attempts, "reason": reason}
     entry = owner.shard_entry(ShardEvent.GAVE_UP, owner_id, shard.id, worker=shard.lease_owner, detail=detail)
     write_entries(connection, [entry])
     times = "1 attempt" if shard.attempts == 1 else f"{shard.attempts} attempts"

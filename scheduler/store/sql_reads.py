@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, and_, case, desc, func, nulls_last, select
 
 from scheduler.lifecycle import EvaluationState, ShardState
-from scheduler.store.base import EvaluationRecord, Progress, WorkerRecord
+from scheduler.store.attempts import failed_attempts
+from scheduler.store.base import EvaluationRecord, FailedAttempt, Progress, WorkerRecord
 from scheduler.store.clock import database_now_plus
 from scheduler.store.database import Database
 from scheduler.store.evaluation_records import progress, record, scores_of, select_records
@@ -74,6 +75,10 @@ class SqlReadStore:
                 next_step="vaeval status",
             )
         return found
+
+    def failed_attempts(self, evaluation_id: int) -> tuple[FailedAttempt, ...]:
+        """See `ReadStore.failed_attempts`."""
+        return self._database.read(lambda connection: failed_attempts(connection, evaluation_id))
 
     def leaderboard(
         self, *, fingerprint: str | None = None, evaluation_ids: Sequence[int] | None = None, limit: int | None = None

@@ -79,10 +79,11 @@ class SqlRecoveryStore:
         requeued, failed, released = 0, 0, 0
         for owner in OWNERS.values():
             for shard in _with_ended_lease(connection, owner):
+                reason = f"Its worker, {shard.lease_owner}, stopped answering."
                 if shard.attempts < self._max_attempts:
-                    requeued += _queue_again(connection, owner, shard)
+                    requeued += _queue_again(connection, owner, shard, reason)
                 else:
-                    failed += give_up(connection, owner, shard, f"Its worker, {shard.lease_owner}, stopped answering.")
+                    failed += give_up(connection, owner, shard, reason)
             for owner_id, worker in _with_ended_finalise(connection, owner):
                 reason = f"The worker that merged them, {worker}, stopped answering."
                 event = EvaluationEvent.FINALISE_LEASE_ENDED
@@ -101,7 +102,7 @@ def _with_ended_lease(connection: Connection, owner: Owner) -> Sequence[Row[Any]
     ).all()
 
 
-def _queue_again(connection: Connection, owner: Owner, shard: Row[Any]) -> bool:
+def _queue_again(connection: Connection, owner: Owner, shard: Row[Any], reason: str) -> bool:
     queued = connection.execute(
         update(shards)
         .where(shards.c.id == shard.id, shard_can(ShardEvent.LEASE_ENDED))
@@ -110,7 +111,7 @@ def _queue_again(connection: Connection, owner: Owner, shard: Row[Any]) -> bool:
     if queued.rowcount == 0:
         return False  # cancelled a moment ago, when this sweep failed its owner
     owner_id = shard._mapping[owner.of_shard]
-    detail = {"attempt": shard.attempts}
+    detail = {"attempt": shard.attempts, "reason": reason}
     entry = owner.shard_entry(ShardEvent.LEASE_ENDED, owner_id, shard.id, worker=shard.lease_owner, detail=detail)
     write_entries(connection, [entry])
     return True

@@ -205,6 +205,10 @@ def test_a_failed_evaluation_shows_its_reason_and_the_way_on(
     shown = vaeval("show", failed["id"])
     assert "no finite number" in shown.err
     assert "submit the same checkpoint again" in shown.err
+    assert "failed: shard 0, attempt 1 on test: " in shown.err
+    (attempt,) = vaeval("show", failed["id"], "--json").document["failed_attempts"]
+    assert (attempt["shard"], attempt["attempt"], attempt["worker"]) == (0, 1, "test")
+    assert "no finite number" in attempt["reason"]
     assert len(vaeval("leaderboard", "--json").document["rows"]) == 2
 
 

@@ -16,6 +16,7 @@ SERVICE = {
     "VAEVAL_ARTIFACTS": "s3://bucket/vaeval",
     "VAEVAL_LEASE_SECONDS": "30",
     "VAEVAL_SWEEP_SECONDS": "2.5",
+    "VAEVAL_STALL_SECONDS": "120",
 }
 
 
@@ -25,7 +26,7 @@ def test_without_any_variable_everything_is_in_one_folder() -> None:
     assert settings.database_url == f"sqlite:///{settings.home / 'vaeval.db'}"
     assert settings.artifacts == str(settings.home / "artifacts")
     assert settings.broker_url is None
-    assert (settings.lease_seconds, settings.sweep_seconds) == (60, 15)
+    assert (settings.lease_seconds, settings.sweep_seconds, settings.stall_seconds) == (60, 15, 300)
     assert settings.is_sqlite
 
 
@@ -34,7 +35,7 @@ def test_every_variable_is_read() -> None:
     assert settings.home == Path("/srv/vaeval")
     assert settings.broker_url == SERVICE["VAEVAL_BROKER_URL"]
     assert settings.artifacts == "s3://bucket/vaeval"
-    assert (settings.lease_seconds, settings.sweep_seconds) == (30, 2.5)
+    assert (settings.lease_seconds, settings.sweep_seconds, settings.stall_seconds) == (30, 2.5, 120)
     assert not settings.is_sqlite
 
 

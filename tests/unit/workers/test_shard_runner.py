@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, select, update
 
 from scheduler.composition import Application, open_application
 from scheduler.lifecycle import EvaluationState, ShardState
@@ -40,10 +40,16 @@ class InterferingModels(LoadedModels):
         return super().adapter(checkpoint)
 
 
-def runner_with(application: Application, happens: Callable[[], None], *, lease_seconds: float = 60.0) -> ShardRunner:
-    models = InterferingModels(application, happens)
+def runner_with(
+    application: Application, happens: Callable[[], None], *, lease_seconds: float = 60.0, stall_seconds: float = 300.0
+) -> ShardRunner:
     return ShardRunner(
-        application.work, application.artifacts, models, worker="first@here", lease_seconds=lease_seconds
+        application.work,
+        application.artifacts,
+        InterferingModels(application, happens),
+        worker="first@here",
+        lease_seconds=lease_seconds,
+        stall_seconds=stall_seconds,
     )
 
 
@@ -266,3 +272,27 @@ def test_a_worker_whose_heartbeat_is_refused_stops_in_the_middle(
         # Beats every 0.5 s, five leases: the first beat comes too late and is refused.
         assert runner_with(application, wait_for_refusal, lease_seconds=2.0).run_one() is RunOutcome.CLAIM_LOST
         assert files(application, "**/*") == written_before
+
+
+def test_a_shard_that_hangs_is_queued_again_with_the_reason(
+    application: Application, submit: Callable[..., object]
+) -> None:
+    submit(application, images=64, shard_size=64)
+    make_runner(application, "other@here").run_one()
+
+    def hang_until_given_up() -> None:
+        heartbeat = next(thread for thread in threading.enumerate() if thread.name == "heartbeat")
+        heartbeat.join(WAIT_SECONDS)
+
+    hanging = runner_with(application, hang_until_given_up, lease_seconds=0.4, stall_seconds=0.1)
+    assert hanging.run_one() is RunOutcome.CLAIM_LOST
+    assert shards(application) == {ShardState.FINISHED: 1, ShardState.QUEUED: 1}
+    (reason,) = application.database.read(
+        lambda connection: connection.scalars(
+            select(tables.shards.c.error).where(tables.shards.c.error.is_not(None))
+        ).all()
+    )
+    assert reason == "No batch was finished for 0.1 s after 0 images; its worker was taken for stuck."
+    application.database.write(without_pause_between_attempts)
+    assert make_runner(application, "other@here").run_one() is RunOutcome.FINISHED
+    assert application.reads.evaluation(1).state is EvaluationState.FINISHED
