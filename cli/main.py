@@ -20,12 +20,14 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from cli import rendering
+from cli.cancel import cancel
 from cli.config import config
 from cli.db import current, upgrade
 from cli.demo import demo
 from cli.doctor import doctor
 from cli.exit_codes import EPILOG, ExitCode, exit_code_of
 from cli.leaderboard import leaderboard
+from cli.retry import retry
 from cli.run import run
 from cli.scheduler import scheduler
 from cli.show import show
@@ -159,7 +161,7 @@ def _print_help_without_command(context: typer.Context) -> None:
 
 
 app.command(short_help="See it work: train a small VAE, evaluate it, rank it.")(demo)
-for _command in (run, submit, status, leaderboard, show, sql, worker, scheduler):
+for _command in (run, submit, status, leaderboard, show, cancel, retry, sql, worker, scheduler):
     app.command()(_command)
 app.command(short_help="Check this installation.")(doctor)
 app.command()(config)

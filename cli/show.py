@@ -14,7 +14,8 @@ from cli.number_formats import duration, significant, with_error
 from cli.options import Json
 
 if TYPE_CHECKING:
-    from scheduler.store.base import EvaluationRecord, FailedAttempt
+    from scheduler.store.answers import FailedAttempt
+    from scheduler.store.base import EvaluationRecord
     from vaeval_core.evaluation_result import Score
 
 ACTIVE_NATS = 0.01
@@ -60,7 +61,9 @@ def show(
         rendering.note(line)
     if record.error:
         rendering.note(f"error: {record.error}")
-        rendering.note("Next: put it right and submit the same checkpoint again; finished shards are kept.")
+        rendering.note(
+            f"Next: put it right, then vaeval retry {record.evaluation_id}, or submit the same checkpoint again."
+        )
     if drawn is not None:
         rendering.note(f"Pictures: {drawn}")
 

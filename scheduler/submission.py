@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol as Port
 
 from scheduler.queue.base import WorkQueue
+from scheduler.store.answers import RetryReceipt
 from scheduler.store.base import (
     CheckpointEntry,
     DatasetEntry,
@@ -152,7 +153,7 @@ def register(stores: Stores, images: ImageSet, requests: Sequence[EvaluationRequ
     return stores.submissions.submit(requests)
 
 
-def announce(queue: WorkQueue, receipt: SubmissionReceipt) -> None:
+def announce(queue: WorkQueue, receipt: SubmissionReceipt | RetryReceipt) -> None:
     """Ring once for every new shard.
 
     Raises:

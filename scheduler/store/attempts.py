@@ -9,7 +9,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, or_, select
 
 from scheduler.lifecycle import EvaluationEvent, ShardEvent
-from scheduler.store.base import FailedAttempt
+from scheduler.store.answers import FailedAttempt
 from scheduler.store.owners import EVALUATION, OWNERS
 from scheduler.store.tables import evaluations, events, shards
 

@@ -20,16 +20,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from scheduler.lifecycle import EvaluationState, ShardState
+from scheduler.store.answers import ChangedEvaluation, FailedAttempt, RetryReceipt
+from scheduler.store.answers import OwnerKind as OwnerKind
 from vaeval_core.evaluation_result import Score
 from vaeval_core.protocol import Protocol as EvaluationProtocol
 from vaeval_core.types import IndexRange
-
-OwnerKind = Literal["evaluation", "reference"]
-"""What a shard is a part of."""
-
 
 # --- what goes in -----------------------------------------------------------------------------------------------------
 
@@ -219,27 +217,6 @@ class EvaluationRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FailedAttempt:
-    """An attempt that came to nothing, of an evaluation or of the reference that it needs.
-
-    Attributes:
-        owner: Whose.
-        shard: Number of the shard; None for a finalisation.
-        attempt: Which attempt it was, from 1; None where a file was lost that an earlier attempt had made.
-        worker: Who made it.
-        at: When that was recorded.
-        reason: Why, in a sentence or in the words of a library.
-    """
-
-    owner: OwnerKind
-    shard: int | None
-    attempt: int | None
-    worker: str | None
-    at: datetime
-    reason: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class WorkerRecord:
     """One slot of one supervisor, as it last reported."""
 
@@ -268,12 +245,30 @@ class SubmissionStore(Protocol):
         Receipt entries keep the order of the requests.
         """
 
+    def cancel(self, evaluation_ids: Sequence[int]) -> tuple[ChangedEvaluation, ...]:
+        """Stop evaluations that are not over; those that are stay as they are. All or none.
+
+        Workers at their shards stop with the next renewal; from now on nothing is recorded for them.
+
+        Raises:
+            NotFound: No evaluation has one of these ids.
+        """
+
+    def retry(self, evaluation_ids: Sequence[int]) -> RetryReceipt:
+        """Queue failed and cancelled evaluations again, with only their unfinished shards; others stay. All or none.
+
+        Raises:
+            NotFound: No evaluation has one of these ids.
+        """
+
 
 class WorkStore(Protocol):
     """Who works."""
 
     def claim_shard(self, worker: str) -> ShardClaim | None:
-        """Take the next shard: reference shards first, then by priority and age. None if nothing is claimable.
+        """Take the next shard: reference shards first, then by priority and turn. None if nothing is claimable.
+
+        Turns give all submissions of one priority equal shares; see `scheduler.store.turns`.
 
         A shard whose last attempt failed on this worker is left to others for a while, if any of them are alive.
         """

@@ -74,7 +74,7 @@ def _is_for(worker: str, lease_seconds: float) -> ColumnElement[bool]:
 
 
 def claim(connection: Connection, worker: str, lease_seconds: float) -> ShardClaim | None:
-    """Take the best shard: of references first, then by priority, age of the owner, and number."""
+    """Take the best shard: of references first, then by priority, turn, age of the owner, and number."""
     for owner in OWNERS.values():
         taken = connection.execute(_take_best(owner, worker, lease_seconds)).one_or_none()
         if taken is not None:
@@ -87,7 +87,7 @@ def _take_best(owner: Owner, worker: str, lease_seconds: float) -> Executable:
         select(shards.c.id)
         .join(owner.table, owner.table.c.id == owner.of_shard)
         .where(is_claimable(owner), _is_for(worker, lease_seconds))
-        .order_by(shards.c.priority.desc(), owner.of_shard, shards.c.number)
+        .order_by(shards.c.priority.desc(), shards.c.turn, owner.of_shard, shards.c.number)
         .limit(1)
         # PostgreSQL: pass over what another worker is taking at this moment. SQLite has one writer at a time.
         .with_for_update(key_share=True, skip_locked=True, of=shards)

@@ -9,8 +9,9 @@ from typing import Any
 from sqlalchemy import Connection, and_, case, desc, func, nulls_last, select
 
 from scheduler.lifecycle import EvaluationState, ShardState
+from scheduler.store.answers import FailedAttempt
 from scheduler.store.attempts import failed_attempts
-from scheduler.store.base import EvaluationRecord, FailedAttempt, Progress, WorkerRecord
+from scheduler.store.base import EvaluationRecord, Progress, WorkerRecord
 from scheduler.store.clock import database_now_plus
 from scheduler.store.database import Database
 from scheduler.store.evaluation_records import progress, record, scores_of, select_records

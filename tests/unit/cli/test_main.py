@@ -16,7 +16,8 @@ from cli import main as program
 from cli.exit_codes import EPILOG, ExitCode, exit_code_of
 from vaeval_core import errors
 
-COMMANDS = ["demo", "run", "submit", "status", "leaderboard", "show", "sql", "worker", "scheduler", "doctor", "config"]
+COMMANDS = ["demo", "run", "submit", "status", "leaderboard", "show", "cancel", "retry", "sql", "worker", "scheduler"]
+COMMANDS += ["doctor", "config"]
 SUBCOMMANDS = ["weights list", "weights fetch", "weights import", "weights verify", "db upgrade", "db current"]
 
 

@@ -274,6 +274,24 @@ def test_a_worker_whose_heartbeat_is_refused_stops_in_the_middle(
         assert files(application, "**/*") == written_before
 
 
+def test_a_worker_at_a_cancelled_shard_stops_with_its_next_heartbeat(
+    application: Application, submit: Callable[..., object]
+) -> None:
+    submit(application, images=64, shard_size=64)
+    make_runner(application, "other@here").run_one()
+    written_before = files(application, "**/*")
+
+    def cancel_and_wait_for_the_heartbeat() -> None:
+        application.submissions.cancel([1])
+        heartbeat = next(thread for thread in threading.enumerate() if thread.name == "heartbeat")
+        heartbeat.join(WAIT_SECONDS)
+
+    runner = runner_with(application, cancel_and_wait_for_the_heartbeat, lease_seconds=0.4)
+    assert runner.run_one() is RunOutcome.CLAIM_LOST
+    assert application.reads.evaluation(1).state is EvaluationState.CANCELLED
+    assert files(application, "**/*") == written_before
+
+
 def test_a_shard_that_hangs_is_queued_again_with_the_reason(
     application: Application, submit: Callable[..., object]
 ) -> None:
