@@ -26,6 +26,7 @@ from cli.db import current, upgrade
 from cli.demo import demo
 from cli.doctor import doctor
 from cli.exit_codes import EPILOG, ExitCode, exit_code_of
+from cli.gc import gc
 from cli.leaderboard import leaderboard
 from cli.retry import retry
 from cli.run import run
@@ -165,6 +166,7 @@ for _command in (run, submit, status, leaderboard, show, cancel, retry, sql, wor
     app.command()(_command)
 app.command(short_help="Check this installation.")(doctor)
 app.command()(config)
+app.command()(gc)
 
 _weights = typer.Typer(
     help="Weights of feature networks: list, fetch, import, verify.",

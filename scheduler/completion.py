@@ -21,6 +21,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from scheduler.store.artifact_keys import merged_key, pictures_key
 from scheduler.store.artifacts import ArtifactStore
 from scheduler.store.base import FinaliseClaim, StoredFile, WorkStore
 from vaeval_core.errors import FileLost, ServiceUnreachable, StorageFailed, VaevalError
@@ -93,7 +94,7 @@ def _release(claim: FinaliseClaim, work: WorkStore, reason: str) -> FinaliseOutc
 
 def _finish_reference(claim: FinaliseClaim, work: WorkStore, artifacts: ArtifactStore) -> bool:
     merged = merge_reference(_shards(claim, artifacts), claim.protocol)
-    file = artifacts.write_arrays(f"references/{claim.owner_id}/merged.{claim.token}.safetensors", merged)
+    file = artifacts.write_arrays(merged_key(claim.owner_id, claim.token), merged)
     is_recorded = work.finish_reference(claim, file)
     if not is_recorded:
         artifacts.delete([file.key])
@@ -108,8 +109,7 @@ def _finish_evaluation(claim: FinaliseClaim, work: WorkStore, artifacts: Artifac
     scores = score(summary, reference, claim.protocol)
     pictures = None
     if summary.pictures:
-        key = f"evaluations/{claim.owner_id}/pictures.{claim.token}.safetensors"
-        pictures = artifacts.write_arrays(key, summary.pictures)
+        pictures = artifacts.write_arrays(pictures_key(claim.owner_id, claim.token), summary.pictures)
     is_recorded = work.finish_evaluation(claim, scores, pictures)
     if is_recorded:
         # The scores stand; features of one checkpoint are of no further use and are most of the disk space.

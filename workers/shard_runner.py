@@ -21,6 +21,7 @@ import structlog
 from scheduler.completion import FinaliseOutcome, finalise
 from scheduler.composition import Application
 from scheduler.settings import DEFAULT_STALL_SECONDS
+from scheduler.store.artifact_keys import shard_key
 from scheduler.store.artifacts import ArtifactStore
 from scheduler.store.base import FinaliseClaim, ShardClaim, StoredFile, WorkStore
 from vaeval_core.errors import InvalidInput, ServiceUnreachable, VaevalError
@@ -144,7 +145,8 @@ class ShardRunner:
             _LOG.info("shard_started", extra={"images": len(claim.index_range)})
             arrays, seconds = self._measure(claim, on_progress)
             heartbeat.check()
-            file = self._artifacts.write_arrays(shard_key(claim), arrays)
+            key = shard_key(claim.owner, claim.owner_id, claim.number, claim.token)
+            file = self._artifacts.write_arrays(key, arrays)
         return self._record(claim, file, seconds, images_done)
 
     def _stalled(self, images_done: int) -> str:
@@ -214,11 +216,6 @@ def make_runner(application: Application, worker: str) -> ShardRunner:
         lease_seconds=settings.lease_seconds,
         stall_seconds=settings.stall_seconds,
     )
-
-
-def shard_key(claim: ShardClaim) -> str:
-    """Where the file of a claim goes: never where another claim's went, for two may be at work on one shard."""
-    return f"{claim.owner}s/{claim.owner_id}/shards/{claim.number}-{claim.token}.safetensors"
 
 
 @contextmanager

@@ -367,6 +367,9 @@ class ReadStore(Protocol):
         `fingerprint` may be a prefix of at least 6 characters.
         """
 
+    def live_files(self) -> frozenset[str]:
+        """Keys of the artifacts that a row points to, or that a claim under way may be writing."""
+
     def workers(self) -> tuple[WorkerRecord, ...]:
         """Slots that reported within the last day, the living first."""
 

@@ -15,6 +15,7 @@ from scheduler.store.base import EvaluationRecord, Progress, WorkerRecord
 from scheduler.store.clock import database_now_plus
 from scheduler.store.database import Database
 from scheduler.store.evaluation_records import progress, record, scores_of, select_records
+from scheduler.store.live_files import live_files
 from scheduler.store.owners import among
 from scheduler.store.tables import evaluations, protocols, reference_sets, shards, workers
 from scheduler.store.views import leaderboard
@@ -102,6 +103,10 @@ class SqlReadStore:
         return self._database.read(
             lambda connection: tuple(dict(row) for row in connection.execute(statement).mappings())
         )
+
+    def live_files(self) -> frozenset[str]:
+        """See `ReadStore.live_files`."""
+        return self._database.read(live_files)
 
     def workers(self) -> tuple[WorkerRecord, ...]:
         """See `ReadStore.workers`."""

@@ -17,7 +17,7 @@ from cli.exit_codes import EPILOG, ExitCode, exit_code_of
 from vaeval_core import errors
 
 COMMANDS = ["demo", "run", "submit", "status", "leaderboard", "show", "cancel", "retry", "sql", "worker", "scheduler"]
-COMMANDS += ["doctor", "config"]
+COMMANDS += ["doctor", "config", "gc"]
 SUBCOMMANDS = ["weights list", "weights fetch", "weights import", "weights verify", "db upgrade", "db current"]
 
 

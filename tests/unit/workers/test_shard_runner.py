@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -314,3 +316,28 @@ def test_a_shard_that_hangs_is_queued_again_with_the_reason(
     application.database.write(without_pause_between_attempts)
     assert make_runner(application, "other@here").run_one() is RunOutcome.FINISHED
     assert application.reads.evaluation(1).state is EvaluationState.FINISHED
+
+
+def test_a_full_disk_is_an_error_of_that_shard_alone_and_of_no_score(
+    application: Application, submit: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(application, latent_sizes=(2, 3), images=64, shard_size=32)
+    runner = make_runner(application, "first@here")
+    for _ in range(3):
+        assert runner.run_one() is RunOutcome.FINISHED
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        assert runner.run_one() is RunOutcome.FAILED
+    assert "failed" not in shards(application)
+    (attempt,) = application.reads.failed_attempts(1)
+    assert (attempt.shard, attempt.attempt) == (1, 1)
+    assert "No space is left for the artifacts." in attempt.reason
+    application.database.write(without_pause_between_attempts)
+    run_until_idle(runner)
+    states = {record.evaluation_id: record.state for record in application.reads.evaluations()}
+    assert states == {1: EvaluationState.FINISHED, 2: EvaluationState.FINISHED}
+    assert files(application, "evaluations/*/shards/*") == []
