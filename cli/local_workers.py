@@ -96,12 +96,19 @@ def _own_words(log: Path, code: int) -> VaevalError | None:
 
 
 def worker_command(
-    *, devices: str, workers: int | None, threads: int | None, until_stdin_closes: bool = False
+    *,
+    devices: str,
+    workers: int | None,
+    threads: int | None,
+    slots_per_device: int | None = None,
+    until_stdin_closes: bool = False,
 ) -> list[str]:
     """The command line of the worker program; `until_stdin_closes` ties its life to ours."""
     command = [sys.executable, "-P", "-m", "workers", "--devices", devices]
     if workers is not None:
         command += ["--workers", str(workers)]
+    if slots_per_device is not None:
+        command += ["--slots-per-device", str(slots_per_device)]
     if threads is not None:
         command += ["--threads", str(threads)]
     return [*command, "--until-stdin-closes"] if until_stdin_closes else command

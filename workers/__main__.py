@@ -19,7 +19,8 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         "--devices", default="auto", help="auto, cpu, or GPUs by index or UUID with commas between them"
     )
-    parser.add_argument("--workers", type=int, help="number of slots (default: one per device)")
+    parser.add_argument("--workers", type=int, help="number of slots in all (default: one per device)")
+    parser.add_argument("--slots-per-device", type=int, help="number of slots on each device")
     parser.add_argument("--threads", type=int, help="CPU threads per slot (default: an equal share of the cores)")
     parser.add_argument(
         "--until-stdin-closes", action="store_true", help="stop when the program at the other end of stdin is gone"
@@ -40,6 +41,7 @@ def supervise(arguments: argparse.Namespace) -> int:
         select_devices(arguments.devices, os.environ),
         cores=usable_cores(),
         workers=arguments.workers,
+        slots_per_device=arguments.slots_per_device,
         threads=arguments.threads,
     )
     with ExitStack() as stack:

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 from workers.device_pinning import SlotPlan, pinned_environment
 
+SLOT_PROGRAM = "workers.slot"
+"""What a slot runs: a module, to be given its name and the cores that it may use, if not all."""
+
 STABLE_SECONDS = 30.0
 MAX_QUICK_DEATHS = 5
 """A slot that ends this often in a row, each time within `STABLE_SECONDS`, will not get better by itself."""
@@ -67,7 +70,7 @@ class SlotProcess:
         self._started_at = time.monotonic()
         self._process = subprocess.Popen(
             # -P: a folder called `workers` where the command is typed must not be taken for this package.
-            [sys.executable, "-P", "-m", "workers.slot", self.name],
+            [sys.executable, "-P", "-m", SLOT_PROGRAM, self.name, *map(str, sorted(self.plan.device.cores))],
             env=self._environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,  # where Celery says goodbye in plain text; logs go to stderr

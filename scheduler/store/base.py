@@ -224,7 +224,9 @@ class WorkerRecord:
     host: str
     pid: int
     device: str
+    memory_bytes: int | None
     threads: int
+    versions: Mapping[str, str]
     started_at: datetime
     heartbeat_at: datetime
     is_alive: bool
@@ -313,7 +315,15 @@ class WorkStore(Protocol):
         """
 
     def report_worker(
-        self, worker: str, *, host: str, pid: int, device: str, threads: int, versions: Mapping[str, str]
+        self,
+        worker: str,
+        *,
+        host: str,
+        pid: int,
+        device: str,
+        threads: int,
+        versions: Mapping[str, str],
+        memory_bytes: int | None = None,
     ) -> None:
         """Register a slot, or say that it is alive."""
 
