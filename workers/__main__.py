@@ -35,6 +35,7 @@ def supervise(arguments: argparse.Namespace) -> int:
     from scheduler.queue.embedded_broker import EmbeddedBroker
     from scheduler.recovery import Recovery
     from workers.supervisor import Supervisor, worker_name
+    from workers.watching import watched
 
     settings = Settings.from_environment()
     plans = plan_slots(
@@ -57,12 +58,14 @@ def supervise(arguments: argparse.Namespace) -> int:
         application = stack.enter_context(open_application(settings))
         if arguments.until_stdin_closes:
             stop_with_parent()
+        recovery = Recovery(application.recovery, queue, owner=worker_name(0), settings=settings)
         return Supervisor(
             plans,
             settings=replace(settings, broker_url=broker_url),
             work=application.work,
-            recovery=Recovery(application.recovery, queue, owner=worker_name(0), settings=settings),
+            recovery=recovery,
             keep_broker=keep_broker,
+            watched=lambda slots: watched(application, queue, recovery, slots),
         ).run()
 
 

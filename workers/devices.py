@@ -9,7 +9,8 @@ GPU-4f1c…       GPUs, or parts of one (MIG-…), by UUID or its beginning
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from vaeval_core.errors import InvalidInput
@@ -61,6 +62,27 @@ def find_gpus() -> tuple[Device, ...]:
         return tuple(device for index, handle in enumerate(handles) for device in _devices_of(pynvml, handle, index))
     finally:
         pynvml.nvmlShutdown()
+
+
+def used_memory(devices: Sequence[Device]) -> dict[Device, int]:
+    """Bytes in use on each of these GPUs, by whomever; without those that do not tell."""
+    if not devices:
+        return {}
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return {}
+    used = {}
+    try:
+        for device in devices:
+            with suppress(pynvml.NVMLError):
+                handle = pynvml.nvmlDeviceGetHandleByUUID(device.uuid)
+                used[device] = int(pynvml.nvmlDeviceGetMemoryInfo(handle).used)
+    finally:
+        pynvml.nvmlShutdown()
+    return used
 
 
 def usable_cores() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from scheduler.log_format import set_up_logging
 from vaeval_core.errors import (
     InvalidInput,
     NotFound,
@@ -14,7 +15,6 @@ from vaeval_core.errors import (
     VaevalError,
     WeightsUnavailable,
 )
-from workers.log_format import set_up_logging
 
 _LOG = logging.getLogger(__name__)
 

@@ -15,10 +15,10 @@ from collections.abc import Collection
 
 from celery.platforms import SecurityWarning
 
+from scheduler.log_format import set_up_logging
 from scheduler.queue.base import WORK_QUEUE
 from scheduler.queue.celery_queue import create_celery
 from scheduler.settings import Settings
-from workers.log_format import set_up_logging
 from workers.parent_watch import stop_with_parent
 from workers.tasks import LOADER
 

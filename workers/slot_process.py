@@ -54,6 +54,7 @@ class SlotProcess:
         self.plan = plan
         self.name = name
         self.due_at: float | None = time.monotonic()
+        self.starts = 0
         self._environment = pinned_environment(plan.device, plan.threads, environment)
         self._policy = RestartPolicy()
         self._process: subprocess.Popen[bytes] | None = None
@@ -67,6 +68,7 @@ class SlotProcess:
     def start(self) -> None:
         """Start the process, in a group of its own with all that it starts."""
         self.due_at = None
+        self.starts += 1
         self._started_at = time.monotonic()
         self._process = subprocess.Popen(
             # -P: a folder called `workers` where the command is typed must not be taken for this package.

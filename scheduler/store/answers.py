@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from scheduler.lifecycle import EvaluationState
 
@@ -54,3 +55,42 @@ class FailedAttempt:
     worker: str | None
     at: datetime
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LostWork:
+    """A shard or a finalisation whose worker stopped answering.
+
+    Attributes:
+        owner: What it is a part of.
+        owner_id: Row id of that.
+        shard: Number of the shard; None for a finalisation.
+        worker: Who had it.
+        attempt: Which attempt that was.
+        is_failed: True if it was the last.
+    """
+
+    owner: OwnerKind
+    owner_id: int
+    shard: int | None
+    worker: str | None
+    attempt: int
+    is_failed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class JournalLine:
+    """One line of the journal, as far as a worker is concerned."""
+
+    number: int
+    action: str
+    worker: str | None
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class JournalPage:
+    """Lines of the journal, and how far it goes."""
+
+    last: int
+    lines: tuple[JournalLine, ...]

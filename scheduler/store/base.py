@@ -23,7 +23,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from scheduler.lifecycle import EvaluationState, ShardState
-from scheduler.store.answers import ChangedEvaluation, FailedAttempt, RetryReceipt
+from scheduler.store.answers import ChangedEvaluation, FailedAttempt, JournalPage, LostWork, RetryReceipt
 from scheduler.store.answers import OwnerKind as OwnerKind
 from vaeval_core.evaluation_result import Score
 from vaeval_core.protocol import Protocol as EvaluationProtocol
@@ -166,6 +166,7 @@ class SweepReport:
     shards_requeued: int = 0
     shards_failed: int = 0
     finalises_released: int = 0
+    lost: tuple[LostWork, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -376,6 +377,12 @@ class ReadStore(Protocol):
 
         `fingerprint` may be a prefix of at least 6 characters.
         """
+
+    def journal(self, after: int | None, workers: Sequence[str]) -> JournalPage:
+        """Lines of these workers with a higher number, none if `after` is None; and the number of the last line of all."""
+
+    def longest_wait_seconds(self) -> float | None:
+        """Age of the oldest evaluation that nobody has begun; None if there is none."""
 
     def live_files(self) -> frozenset[str]:
         """Keys of the artifacts that a row points to, or that a claim under way may be writing."""

@@ -9,12 +9,13 @@ from typing import Any
 from sqlalchemy import Connection, and_, case, desc, func, nulls_last, select
 
 from scheduler.lifecycle import EvaluationState, ShardState
-from scheduler.store.answers import FailedAttempt
+from scheduler.store.answers import FailedAttempt, JournalPage
 from scheduler.store.attempts import failed_attempts
 from scheduler.store.base import EvaluationRecord, Progress, WorkerRecord
-from scheduler.store.clock import database_now_plus
+from scheduler.store.clock import database_now, database_now_plus
 from scheduler.store.database import Database
 from scheduler.store.evaluation_records import progress, record, scores_of, select_records
+from scheduler.store.journal import read_entries
 from scheduler.store.live_files import live_files
 from scheduler.store.owners import among
 from scheduler.store.tables import evaluations, protocols, reference_sets, shards, workers
@@ -103,6 +104,18 @@ class SqlReadStore:
         return self._database.read(
             lambda connection: tuple(dict(row) for row in connection.execute(statement).mappings())
         )
+
+    def journal(self, after: int | None, workers: Sequence[str]) -> JournalPage:
+        """See `ReadStore.journal`."""
+        return self._database.read(lambda connection: read_entries(connection, after, workers))
+
+    def longest_wait_seconds(self) -> float | None:
+        """See `ReadStore.longest_wait_seconds`."""
+        statement = select(database_now(), func.min(evaluations.c.submitted_at)).where(
+            evaluations.c.state == EvaluationState.QUEUED
+        )
+        now, oldest = self._database.read(lambda connection: connection.execute(statement).one())
+        return None if oldest is None else float((now - oldest).total_seconds())
 
     def live_files(self) -> frozenset[str]:
         """See `ReadStore.live_files`."""

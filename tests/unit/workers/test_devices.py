@@ -67,7 +67,12 @@ class FakeNvml(ModuleType):
     def nvmlDeviceGetMemoryInfo(self, handle: str) -> SimpleNamespace:  # noqa: N802
         if handle.endswith("integrated"):
             raise NvmlError("not supported")
-        return SimpleNamespace(total=18 * 10**9 if handle.startswith("MIG") else 141 * 10**9)
+        return SimpleNamespace(total=18 * 10**9 if handle.startswith("MIG") else 141 * 10**9, used=7 * 10**9)
+
+    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> str:  # noqa: N802
+        if uuid not in self._gpus:
+            raise NvmlError("not found")
+        return uuid
 
     def nvmlDeviceGetCpuAffinity(self, handle: str, words: int) -> list[int]:  # noqa: N802
         if handle.endswith("integrated"):

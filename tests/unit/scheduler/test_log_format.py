@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from workers.log_format import set_up_logging
+from scheduler.log_format import set_up_logging
 
 
 class Terminal(io.StringIO):
