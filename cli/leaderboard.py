@@ -55,7 +55,7 @@ def leaderboard(
         )
     with open_application(Settings.from_environment()) as application:
         reads = application.reads
-        rows = reads.leaderboard(fingerprint=fingerprint)
+        rows = reads.leaderboard(fingerprint=fingerprint) if top is None else reads.best(top, fingerprint=fingerprint)
         chosen = choose(rows, protocol=protocol, top=top)
         if fingerprint is not None and not rows:
             raise NotFound(

@@ -378,6 +378,9 @@ class ReadStore(Protocol):
         `fingerprint` may be a prefix of at least 6 characters.
         """
 
+    def best(self, top: int, *, fingerprint: str | None = None) -> tuple[Mapping[str, Any], ...]:
+        """The first `top` rows of each protocol, as `leaderboard` has them, without ranking all others."""
+
     def journal(self, after: int | None, workers: Sequence[str]) -> JournalPage:
         """Lines of these workers with a higher number, none if `after` is None; and the number of the last line of all."""
 

@@ -12,6 +12,7 @@ from scheduler.lifecycle import EvaluationState, ShardState
 from scheduler.store.answers import FailedAttempt, JournalPage
 from scheduler.store.attempts import failed_attempts
 from scheduler.store.base import EvaluationRecord, Progress, WorkerRecord
+from scheduler.store.best_rows import best_rows
 from scheduler.store.clock import database_now, database_now_plus
 from scheduler.store.database import Database
 from scheduler.store.evaluation_records import progress, record, scores_of, select_records
@@ -78,6 +79,15 @@ class SqlReadStore:
                 next_step="vaeval status",
             )
         return found
+
+    def best(self, top: int, *, fingerprint: str | None = None) -> tuple[Mapping[str, Any], ...]:
+        """See `ReadStore.best`.
+
+        Raises:
+            InvalidInput: `fingerprint` is no beginning of one, or too short.
+        """
+        prefix = None if fingerprint is None else _checked_prefix(fingerprint)
+        return self._database.read(lambda connection: best_rows(connection, prefix, top))
 
     def failed_attempts(self, evaluation_id: int) -> tuple[FailedAttempt, ...]:
         """See `ReadStore.failed_attempts`."""

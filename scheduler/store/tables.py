@@ -146,10 +146,13 @@ evaluations = Table(
     Column("started_at", UtcDateTime),
     Column("finished_at", UtcDateTime),
     _turn(),
+    # Once more beside `scores`: the order of a leaderboard is then an index.
+    Column("fid", Double),
     UniqueConstraint("checkpoint_id", "protocol_id"),
     _one_of("state", EvaluationState),
     Index("state", "state", "reference_id"),
-    Index("leaderboard", "protocol_id", "state"),
+    Index("leaderboard", "state", "protocol_id", "fid", "id"),
+    Index("finished_at", "state", "protocol_id", "finished_at"),
 )
 
 shards = Table(
