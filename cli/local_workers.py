@@ -109,6 +109,7 @@ def worker_command(
     devices: str,
     workers: int | None,
     threads: int | None,
+    slots_per_device: int | None = None,
     first: Sequence[int] = (),
     until_stdin_closes: bool = False,
 ) -> list[str]:
@@ -124,6 +125,8 @@ def worker_command(
     command = [sys.executable, "-P", "-m", "workers", "--devices", devices]
     if workers is not None:
         command += ["--workers", str(workers)]
+    if slots_per_device is not None:
+        command += ["--slots-per-device", str(slots_per_device)]
     if threads is not None:
         command += ["--threads", str(threads)]
     if first:

@@ -23,13 +23,16 @@ from typer.exceptions import TyperException
 from typer.main import get_group
 
 from cli import rendering
+from cli.cancel import cancel
 from cli.compare import compare
 from cli.config import config
 from cli.db import current, upgrade
 from cli.demo import demo
 from cli.doctor import doctor
 from cli.exit_codes import EPILOG, ExitCode, exit_code_of
+from cli.gc import gc
 from cli.leaderboard import leaderboard
+from cli.retry import retry
 from cli.run import run
 from cli.scheduler import scheduler
 from cli.show import show
@@ -164,10 +167,11 @@ def _print_help_without_command(context: typer.Context) -> None:
 
 
 app.command(cls=PlainHelp, short_help="See it work: train a small VAE, evaluate it, rank it.")(demo)
-for _command in (run, submit, status, leaderboard, show, compare, sql, worker, scheduler):
+for _command in (run, submit, status, leaderboard, show, compare, cancel, retry, sql, worker, scheduler):
     app.command(cls=PlainHelp)(_command)
 app.command(cls=PlainHelp, short_help="Check this installation.")(doctor)
 app.command(cls=PlainHelp)(config)
+app.command(cls=PlainHelp)(gc)
 
 _weights = typer.Typer(
     help="Weights of feature networks: list, fetch, import, verify.",

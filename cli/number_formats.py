@@ -60,6 +60,18 @@ def duration(seconds: float) -> str:
     return f"{whole} s"
 
 
+def size(num_bytes: int) -> str:
+    """A number of bytes in the largest unit that leaves a whole number before the point.
+
+    >>> size(0), size(999), size(1_500), size(2_340_000), size(1_600_000_000)
+    ('0 B', '999 B', '1.5 kB', '2.3 MB', '1.6 GB')
+    """
+    for unit, factor in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if num_bytes >= factor:
+            return f"{num_bytes / factor:.1f} {unit}"
+    return f"{num_bytes} B"
+
+
 def count(number: int, noun: str, plural: str | None = None) -> str:
     """A number with its noun.
 

@@ -118,6 +118,15 @@ Workers = Annotated[
     int | None,
     typer.Option("--workers", metavar="N", min=1, help="Worker processes. Default: one per device."),
 ]
+SlotsPerDevice = Annotated[
+    int | None,
+    typer.Option(
+        "--slots-per-device",
+        metavar="N",
+        min=1,
+        help="Worker processes on each device, instead of --workers. Default: 1.",
+    ),
+]
 Threads = Annotated[
     int | None,
     typer.Option("--threads", metavar="N", min=1, help="CPU threads of each. Default: an equal share of the cores."),

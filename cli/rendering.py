@@ -10,12 +10,11 @@ and a table fits its width (`layout` says how); in a pipe lines are whole.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from enum import Enum
 from pathlib import PurePath
@@ -137,32 +136,6 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, marked: S
 
 
 _RAW: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
-
-
-class _EventLine(logging.Formatter):
-    """`2026-01-31T12:00:00Z WARNING recovery_waits reason=…`: the event, then the fields that came with it."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """One line; a traceback follows where there is one."""
-        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        fields = {name: value for name, value in vars(record).items() if name not in _LOG_RECORD_FIELDS}
-        parts = [at, record.levelname, record.getMessage(), *(f"{name}={value}" for name, value in fields.items())]
-        lines = [" ".join(parts)]
-        if record.exc_info:
-            lines.append(self.formatException(record.exc_info))
-        return "\n".join(lines)
-
-
-_LOG_RECORD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
-
-
-def log_to_stderr(level: int = logging.INFO) -> None:
-    """Send the program's log to stderr: for commands that run until they are stopped."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_EventLine())
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-    # It says half a dozen lines about itself whenever a program looks at its database.
-    logging.getLogger("alembic").setLevel(max(level, logging.WARNING))
 
 
 def is_for_people(stream: IO[str]) -> bool:

@@ -24,6 +24,8 @@ def scheduler() -> None:
       vaeval scheduler
     """
     from scheduler.composition import open_application
+    from scheduler.log_format import set_up_logging
+    from scheduler.monitoring import ServiceCollector, served
     from scheduler.queue.celery_queue import CeleryWorkQueue
     from scheduler.queue.embedded_broker import broker
     from scheduler.recovery import Recovery
@@ -33,12 +35,15 @@ def scheduler() -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    rendering.log_to_stderr()
+    set_up_logging()
     with open_application(settings) as application, broker(settings) as broker_url:
         rendering.note(
             f"Watching {without_password(settings.database_url)} every {settings.sweep_seconds:g} s;"
             f" broker {without_password(broker_url)}"
         )
         owner = f"scheduler@{socket.gethostname()}:{os.getpid()}"
-        Recovery(application.recovery, CeleryWorkQueue(broker_url), owner=owner, settings=settings).run(stop)
+        queue = CeleryWorkQueue(broker_url)
+        recovery = Recovery(application.recovery, queue, owner=owner, settings=settings)
+        with served(settings, ServiceCollector(application.reads, application.recovery, queue, recovery.totals)):
+            recovery.run(stop)
     rendering.note("Stopped.")

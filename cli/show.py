@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,7 @@ from cli.number_formats import duration, significant, with_error
 from cli.options import Json
 
 if TYPE_CHECKING:
+    from scheduler.store.answers import FailedAttempt
     from scheduler.store.base import EvaluationRecord
     from vaeval_core.evaluation_result import Score
 
@@ -49,21 +51,39 @@ def show(
         require_folder(pictures, "--pictures pictures/")
     with open_application(Settings.from_environment()) as application:
         record = application.reads.evaluation(evaluation)
+        attempts = application.reads.failed_attempts(evaluation)
         drawn = None
         if pictures is not None:
             drawn = write_contact_sheet(application, [record], pictures / f"evaluation-{evaluation}.png")
     if as_json:
-        rendering.document("show", {**_document(record), "pictures_file": drawn})
+        document = {**_document(record), "failed_attempts": [asdict(attempt) for attempt in attempts]}
+        rendering.document("show", {**document, "pictures_file": drawn})
         return
     _print_facts(record)
     if record.scores:
         rendering.data("")
         _print_scores(record.scores)
+    for line in told(attempts):
+        rendering.note(line)
     if record.error:
         rendering.note(f"error: {record.error}")
-        rendering.note("Next: put it right and submit the same checkpoint again; finished shards are kept.")
+        rendering.note(
+            f"Next: put it right, then vaeval retry {record.evaluation_id}, or submit the same checkpoint again."
+        )
     if drawn is not None:
         rendering.note(f"Pictures: {drawn}")
+
+
+def told(attempts: Sequence[FailedAttempt], *, latest: int = 6) -> list[str]:
+    """A line for each of the latest attempts that came to nothing."""
+    lines = [f"{len(attempts) - latest} earlier failed attempts are in --json."] if len(attempts) > latest else []
+    for attempt in attempts[-latest:]:
+        whose = "of the reference " if attempt.owner == "reference" else ""
+        what = "merging" if attempt.shard is None else f"shard {attempt.shard}"
+        which = f", attempt {attempt.attempt}" if attempt.attempt is not None else ""
+        where = f" on {attempt.worker}" if attempt.worker else ""
+        lines.append(f"failed: {what} {whose}".rstrip() + f"{which}{where}: {attempt.reason}")
+    return lines
 
 
 def _document(record: EvaluationRecord) -> dict[str, Any]:

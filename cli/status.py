@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli import rendering
-from cli.number_formats import count, duration, rate
+from cli.number_formats import count, duration, rate, size
 from cli.options import Json
 
 if TYPE_CHECKING:
@@ -134,7 +134,9 @@ def _worker_document(worker: WorkerRecord) -> dict[str, Any]:
         "host": worker.host,
         "pid": worker.pid,
         "device": worker.device,
+        "memory_bytes": worker.memory_bytes,
         "threads": worker.threads,
+        "versions": worker.versions,
         "is_alive": worker.is_alive,
         "started_at": worker.started_at,
         "heartbeat_at": worker.heartbeat_at,
@@ -197,6 +199,7 @@ def _print_workers(workers: Sequence[WorkerRecord]) -> None:
         rendering.Column(title="HOST", shrinkable=True, droppable=2),
         rendering.Column(title="PID", align="right", droppable=3),
         rendering.Column(title="DEVICE"),
+        rendering.Column(title="MEMORY", align="right", droppable=5),
         rendering.Column(title="THREADS", align="right", droppable=4),
         rendering.Column(title="LAST SEEN", align="right"),
         rendering.Column(title="IMAGES", align="right", droppable=1),
@@ -208,6 +211,7 @@ def _print_workers(workers: Sequence[WorkerRecord]) -> None:
             worker.host,
             str(worker.pid),
             worker.device,
+            size(worker.memory_bytes) if worker.memory_bytes is not None else "",
             str(worker.threads),
             _ago(worker.heartbeat_at) if worker.is_alive else f"gone {_ago(worker.heartbeat_at)}",
             f"{worker.images_done:,}",
@@ -216,6 +220,26 @@ def _print_workers(workers: Sequence[WorkerRecord]) -> None:
         for worker in workers
     ]
     rendering.table(columns, rows, marked=[number for number, worker in enumerate(workers) if worker.is_alive])
+    for sentence in different_versions(workers):
+        rendering.note(sentence)
+
+
+def different_versions(workers: Sequence[WorkerRecord]) -> list[str]:
+    """A sentence for each library that living workers have in different versions: the last digits of scores may differ."""
+    where: dict[str, dict[str, list[str]]] = {}
+    for worker in workers:
+        if worker.is_alive:
+            for library, version in worker.versions.items():
+                where.setdefault(library, {}).setdefault(version, []).append(worker.worker)
+    return [
+        f"Workers have different versions of {library}: "
+        + ", ".join(
+            f"{version} ({count(len(names), 'worker')}, such as {names[0]})" for version, names in found.items()
+        )
+        + ". The last digits of scores may differ between them."
+        for library, found in sorted(where.items())
+        if len(found) > 1
+    ]
 
 
 def _states(progress: Progress) -> str:

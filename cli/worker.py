@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 import sys
 
-from cli.options import Devices, Threads, Workers
+from cli.options import Devices, SlotsPerDevice, Threads, Workers
 
 
-def worker(devices: Devices = "auto", workers: Workers = None, threads: Threads = None) -> None:
+def worker(
+    devices: Devices = "auto",
+    workers: Workers = None,
+    slots_per_device: SlotsPerDevice = None,
+    threads: Threads = None,
+) -> None:
     """Evaluate what is submitted, until stopped.
 
     One slot per device, each in a process of its own.
@@ -21,6 +26,7 @@ def worker(devices: Devices = "auto", workers: Workers = None, threads: Threads 
     Examples:
       vaeval worker
       vaeval worker --devices 0,1
+      vaeval worker --devices GPU-4f1c --slots-per-device 2
       export VAEVAL_DATABASE_URL=postgresql://… VAEVAL_BROKER_URL=redis://…
       vaeval worker --devices auto
     """
@@ -28,6 +34,6 @@ def worker(devices: Devices = "auto", workers: Workers = None, threads: Threads 
     from scheduler.settings import Settings
 
     Settings.from_environment()  # a wrong variable is told here, by this program's error messages
-    command = worker_command(devices=devices, workers=workers, threads=threads)
+    command = worker_command(devices=devices, workers=workers, slots_per_device=slots_per_device, threads=threads)
     sys.stdout.flush()
     os.execv(command[0], command)  # noqa: S606  our own interpreter, no shell

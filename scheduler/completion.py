@@ -22,6 +22,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from scheduler.store.artifact_keys import influence_key, merged_key, pictures_key
 from scheduler.store.artifacts import ArtifactStore
 from scheduler.store.base import FinaliseClaim, StoredFile, WorkStore
 from vaeval_core.errors import FileLost, ServiceUnreachable, StorageFailed, VaevalError
@@ -94,7 +95,7 @@ def _release(claim: FinaliseClaim, work: WorkStore, reason: str) -> FinaliseOutc
 
 def _finish_reference(claim: FinaliseClaim, work: WorkStore, artifacts: ArtifactStore) -> bool:
     merged = merge_reference(_Shards(claim, artifacts), claim.protocol)
-    file = artifacts.write_arrays(f"references/{claim.owner_id}/merged.{claim.token}.safetensors", merged)
+    file = artifacts.write_arrays(merged_key(claim.owner_id, claim.token), merged)
     is_recorded = work.finish_reference(claim, file)
     if not is_recorded:
         artifacts.delete([file.key])
@@ -109,10 +110,8 @@ def _finish_evaluation(claim: FinaliseClaim, work: WorkStore, artifacts: Artifac
     scores = score(summary, reference, claim.protocol)
     influences = {each.metric: each.value.influence for each in scores if each.value.influence is not None}
     pictures, influence = (
-        artifacts.write_arrays(f"evaluations/{claim.owner_id}/{name}.{claim.token}.safetensors", arrays)
-        if arrays
-        else None
-        for name, arrays in (("pictures", summary.pictures), ("influence", influences))
+        artifacts.write_arrays(key(claim.owner_id, claim.token), arrays) if arrays else None
+        for key, arrays in ((pictures_key, summary.pictures), (influence_key, influences))
     )
     is_recorded = work.finish_evaluation(claim, scores, pictures, influence)
     if is_recorded:

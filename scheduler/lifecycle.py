@@ -6,6 +6,7 @@
                             ▼                                          ▼         ▼             ▼  attempt failed)
                           failed                                   cancelled   failed        failed
 
+An evaluation may be cancelled from every state but the last three, and takes its shards along.
 A reference lives like an evaluation, but is never cancelled, and is queued again if its merged file is lost: evaluations to
 come still need it. A finished evaluation needs nothing more.
 """
@@ -112,6 +113,7 @@ EVALUATION_TRANSITIONS: dict[tuple[EvaluationState, EvaluationEvent], Evaluation
     (_E.RUNNING, _EE.SHARD_FAILED): _E.FAILED,
     (_E.QUEUED, _EE.CANCELLED): _E.CANCELLED,
     (_E.RUNNING, _EE.CANCELLED): _E.CANCELLED,
+    (_E.FINALISING, _EE.CANCELLED): _E.CANCELLED,
     (_E.FAILED, _EE.SUBMITTED_AGAIN): _E.QUEUED,
     (_E.CANCELLED, _EE.SUBMITTED_AGAIN): _E.QUEUED,
     (_E.FINISHED, _EE.REFERENCE_FILE_LOST): _E.QUEUED,

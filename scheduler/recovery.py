@@ -12,7 +12,10 @@ one pause of the loop.
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
+from dataclasses import dataclass, field
 
 from scheduler.queue.base import WorkQueue
 from scheduler.settings import Settings
@@ -23,6 +26,35 @@ _LOG = logging.getLogger(__name__)
 
 _LEASE_SWEEPS = 2.0
 """Length of the maintenance lease in pauses between sweeps: renewed in time, and soon free if its holder dies."""
+
+
+@dataclass
+class SweepTotals:
+    """What recovery did in this process since it began.
+
+    Attributes:
+        sweeps: How often it swept.
+        lost: How many pieces of work it found lost: shards queued again, shards failed, finalisations released.
+        last_at: Monotonic time of the last sweep after which the broker was told too; NaN before the first.
+    """
+
+    sweeps: int = 0
+    lost: dict[str, int] = field(
+        default_factory=lambda: {"shard_requeued": 0, "shard_failed": 0, "finalise_released": 0}
+    )
+    last_at: float = math.nan
+
+    @property
+    def seconds_since_last(self) -> float:
+        """Since the last sweep that went well; NaN before the first, and where another process does the sweeping."""
+        return time.monotonic() - self.last_at
+
+    def add(self, report: SweepReport) -> None:
+        """Count a sweep."""
+        self.sweeps += 1
+        self.lost["shard_requeued"] += report.shards_requeued
+        self.lost["shard_failed"] += report.shards_failed
+        self.lost["finalise_released"] += report.finalises_released
 
 
 class Recovery:
@@ -41,6 +73,7 @@ class Recovery:
         self._owner = owner
         self._sweep_seconds = settings.sweep_seconds
         self._is_holder = False
+        self.totals = SweepTotals()
 
     def step(self) -> SweepReport | None:
         """One sweep.
@@ -53,8 +86,13 @@ class Recovery:
         """
         self._is_holder = self._store.hold_maintenance(self._owner, _LEASE_SWEEPS * self._sweep_seconds)
         if not self._is_holder:
+            self.totals.last_at = math.nan
             return None
         report = self._store.sweep()
+        self.totals.add(report)
+        for lost in report.lost:
+            facts = {lost.owner: lost.owner_id, "shard": lost.shard, "worker": lost.worker, "attempt": lost.attempt}
+            _LOG.warning("lease_ended", extra={**facts, "is_failed": lost.is_failed})
         if report != SweepReport():
             _LOG.info(
                 "lost_work_found",
@@ -68,6 +106,7 @@ class Recovery:
         if unannounced > 0:
             self._queue.ring(unannounced)
             _LOG.debug("bell_rung", extra={"times": unannounced})
+        self.totals.last_at = time.monotonic()
         return report
 
     def run(self, stop: threading.Event) -> None:

@@ -22,6 +22,8 @@ VARIABLES: dict[str, str] = {
     "VAEVAL_ARTIFACTS": "Folder or fsspec URL (s3://…) for arrays and pictures. Default: VAEVAL_HOME/artifacts",
     "VAEVAL_LEASE_SECONDS": "A worker that is silent this long is taken for dead. Default: 60",
     "VAEVAL_SWEEP_SECONDS": "How often lost work is looked for. Default: 15",
+    "VAEVAL_STALL_SECONDS": "A worker that finishes no batch for this long is taken for stuck. Default: 300",
+    "VAEVAL_METRICS_PORT": "PORT or HOST:PORT where workers and scheduler answer Prometheus. Default: off",
 }
 """Every variable with its meaning: what `vaeval config` prints and what docker-compose.yml is checked against."""
 
@@ -32,6 +34,9 @@ _SECRET_PARAMETER = re.compile(r"((?:^|(?<=&))(?:password|sslpassword|passfile|s
 
 _HOME_FOLDERS = frozenset({"artifacts", "broker", "datasets", "logs", "weights"})
 """What vaeval makes in a home folder."""
+
+DEFAULT_STALL_SECONDS = 300.0
+"""Longer than it takes to load TensorFlow, a large checkpoint from a slow share, and to compile the first batch."""
 
 MAX_ATTEMPTS = 3
 """Claims of one shard before it fails: a shard that kills its worker must not do so for ever."""
@@ -48,6 +53,8 @@ class Settings:
         artifacts: fsspec URL or path.
         lease_seconds: Lease of a claim; renewed at least four times as often.
         sweep_seconds: Pause between two sweeps of recovery.
+        stall_seconds: Longest time between two batches of a shard, loading its models included.
+        metrics_address: Host and port where Prometheus is answered, or None for nowhere.
     """
 
     home: Path
@@ -56,6 +63,8 @@ class Settings:
     artifacts: str
     lease_seconds: float = 60.0
     sweep_seconds: float = 15.0
+    stall_seconds: float = DEFAULT_STALL_SECONDS
+    metrics_address: tuple[str, int] | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -79,6 +88,8 @@ class Settings:
             artifacts=values.get("VAEVAL_ARTIFACTS") or str(home / "artifacts"),
             lease_seconds=_seconds(values, "VAEVAL_LEASE_SECONDS", cls.lease_seconds),
             sweep_seconds=_seconds(values, "VAEVAL_SWEEP_SECONDS", cls.sweep_seconds),
+            stall_seconds=_seconds(values, "VAEVAL_STALL_SECONDS", cls.stall_seconds),
+            metrics_address=_address(values, "VAEVAL_METRICS_PORT"),
         )
 
     @property
@@ -102,6 +113,8 @@ class Settings:
             "VAEVAL_ARTIFACTS": without_password(self.artifacts),
             "VAEVAL_LEASE_SECONDS": f"{self.lease_seconds:g}",
             "VAEVAL_SWEEP_SECONDS": f"{self.sweep_seconds:g}",
+            "VAEVAL_STALL_SECONDS": f"{self.stall_seconds:g}",
+            "VAEVAL_METRICS_PORT": ":".join(map(str, self.metrics_address)) if self.metrics_address else "off",
         }
 
     def as_environment(self, over: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -114,6 +127,8 @@ class Settings:
         others = {name: value for name, value in (over or {}).items() if name not in own}
         variables = self.shown() | {"VAEVAL_DATABASE_URL": self.database_url, "VAEVAL_ARTIFACTS": self.artifacts}
         del variables["VAEVAL_BROKER_URL"]
+        if self.metrics_address is None:
+            del variables["VAEVAL_METRICS_PORT"]
         return others | variables | ({"VAEVAL_BROKER_URL": self.broker_url} if self.broker_url else {})
 
 
@@ -225,3 +240,15 @@ def _seconds(values: Mapping[str, str], name: str, default: float) -> float:
     if not 0.1 <= seconds <= 86_400:  # NaN fails both
         raise InvalidInput(f"{name} is no usable number of seconds.", received=text, expected="0.1 to 86400")
     return seconds
+
+
+def _address(values: Mapping[str, str], name: str) -> tuple[str, int] | None:
+    text = values.get(name)
+    if not text:
+        return None
+    host, _, port = text.rpartition(":")
+    if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65_536):
+        raise InvalidInput(
+            f"{name} is no port.", received=text, expected="1 to 65535, with a host and a colon before it if need be"
+        )
+    return host or "0.0.0.0", int(port)  # noqa: S104  as every exporter does; it is off unless asked for

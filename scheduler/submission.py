@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol as Port
 
 from scheduler.queue.base import WorkQueue
+from scheduler.store.answers import RetryReceipt
+from scheduler.store.artifact_keys import manifest_key
 from scheduler.store.base import (
     CheckpointEntry,
     DatasetEntry,
@@ -146,13 +148,22 @@ def register(stores: Stores, images: ImageSet, requests: Sequence[EvaluationRequ
         StorageFailed: The manifest cannot be written; nothing is registered.
     """
     manifest = images.manifest()
-    key = f"datasets/{images.digest}.json"
-    if manifest is not None and not stores.artifacts.exists(key):
-        stores.artifacts.write_bytes(key, manifest)
-    return stores.submissions.submit(requests)
+    if manifest is None:
+        return stores.submissions.submit(requests)
+    _store_manifest(stores.artifacts, images.digest, manifest)
+    receipt = stores.submissions.submit(requests)
+    # Once more: an old one, needed by nobody until now, may have been removed in between.
+    _store_manifest(stores.artifacts, images.digest, manifest)
+    return receipt
 
 
-def announce(queue: WorkQueue, receipt: SubmissionReceipt) -> None:
+def _store_manifest(artifacts: ManifestFiles, digest: str, manifest: bytes) -> None:
+    key = manifest_key(digest)
+    if not artifacts.exists(key):
+        artifacts.write_bytes(key, manifest)
+
+
+def announce(queue: WorkQueue, receipt: SubmissionReceipt | RetryReceipt) -> None:
     """Ring once for every new shard.
 
     Raises:

@@ -19,7 +19,7 @@ from sqlalchemy.pool import NullPool
 
 from scheduler.store import schema
 from scheduler.store.database import Database
-from scheduler.store.tables import metadata
+from tests.chaos.emptied import emptied
 from tests.postgresql_server import running_postgresql
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -116,14 +116,7 @@ def database(request: pytest.FixtureRequest) -> Database:
     Emptied, not made, for each test: that is forty times as fast. A test that breaks its database, or gives it to other
     processes, takes `database_url` instead.
     """
-    opened: Database = request.getfixturevalue(f"_shared_{request.param}")
-    names = [table.name for table in reversed(metadata.sorted_tables)]
-    if opened.is_sqlite:
-        statements = [f"DELETE FROM {name}" for name in names]
-    else:
-        statements = [f"TRUNCATE {', '.join(names)} RESTART IDENTITY"]
-    opened.write(lambda connection: [connection.exec_driver_sql(statement) for statement in statements])
-    return opened
+    return emptied(request.getfixturevalue(f"_shared_{request.param}"))
 
 
 @pytest.fixture(params=BOTH)

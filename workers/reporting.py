@@ -8,9 +8,11 @@ import platform
 import socket
 from collections.abc import Iterable
 
+import psutil
+
 from scheduler.store.base import WorkStore
 from vaeval_core.errors import ServiceUnreachable
-from workers.device_pinning import SlotPlan
+from workers.device_pinning import Device, SlotPlan
 
 _LOG = logging.getLogger(__name__)
 
@@ -30,6 +32,7 @@ def report_alive(work: WorkStore, worker: str, *, pid: int, plan: SlotPlan) -> N
         device=plan.device.label,
         threads=plan.threads,
         versions=_versions(),
+        memory_bytes=_memory_of(plan.device),
     )
 
 
@@ -40,6 +43,11 @@ def retire(work: WorkStore, workers: Iterable[str]) -> None:
             work.retire_worker(worker)
     except ServiceUnreachable as error:
         _LOG.warning("workers_not_retired", extra={"reason": str(error)})
+
+
+def _memory_of(device: Device) -> int | None:
+    """Of the GPU, or of the machine; that of a container may be less."""
+    return device.memory_bytes if device.uuid is not None else int(psutil.virtual_memory().total)
 
 
 def _versions() -> dict[str, str]:

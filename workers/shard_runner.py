@@ -22,6 +22,8 @@ import structlog
 
 from scheduler.completion import FinaliseOutcome, finalise
 from scheduler.composition import Application
+from scheduler.settings import DEFAULT_STALL_SECONDS
+from scheduler.store.artifact_keys import shard_key
 from scheduler.store.artifacts import ArtifactStore
 from scheduler.store.base import FinaliseClaim, ShardClaim, StoredFile, WorkStore
 from vaeval_core.errors import InvalidInput, ServiceUnreachable, VaevalError
@@ -60,6 +62,7 @@ class ShardRunner:
         worker: Name under which claims are made and the slot reports.
         lease_seconds: Lease of a claim, as the store grants it.
         turns: Whose work is looked for first, second, …
+        stall_seconds: A shard of which no batch is finished for so long is given up.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class ShardRunner:
         worker: str,
         lease_seconds: float,
         turns: Turns = ANY,
+        stall_seconds: float = DEFAULT_STALL_SECONDS,
     ) -> None:
         self._work = work
         self._artifacts = artifacts
@@ -78,6 +82,7 @@ class ShardRunner:
         self._worker = worker
         self._turns = turns
         self._beat_seconds = lease_seconds / BEATS_PER_LEASE
+        self._stall_seconds = stall_seconds
         self._interrupted = threading.Event()
         self._is_tainted = False
 
@@ -138,13 +143,22 @@ class ShardRunner:
             if self._interrupted.is_set():
                 raise Interrupted
 
-        every = min(self._beat_seconds, LONGEST_SILENCE_SECONDS)
-        with Heartbeat(lambda: self._work.renew_shard(claim, images_done), every=every) as heartbeat:
+        with Heartbeat(
+            lambda: self._work.renew_shard(claim, images_done),
+            every=min(self._beat_seconds, LONGEST_SILENCE_SECONDS),
+            stall_seconds=self._stall_seconds,
+            on_stall=lambda: self._work.fail_shard(claim, self._stalled(images_done), retry=True),
+        ) as heartbeat:
             _LOG.info("shard_started", extra={"images": len(claim.index_range)})
             arrays, seconds = self._measure(claim, on_progress)
             heartbeat.check()
-            file = self._artifacts.write_arrays(shard_key(claim), arrays)
+            key = shard_key(claim.owner, claim.owner_id, claim.number, claim.token)
+            file = self._artifacts.write_arrays(key, arrays)
         return self._record(claim, file, seconds, images_done)
+
+    def _stalled(self, images_done: int) -> str:
+        seconds = f"{self._stall_seconds:g} s"
+        return f"No batch was finished for {seconds} after {images_done} images; its worker was taken for stuck."
 
     def _measure(self, claim: ShardClaim, on_progress: Callable[[int], None]) -> tuple[ShardArrays, float]:
         """Arrays of the shard, and the seconds that computing them took, without loading the models."""
@@ -208,12 +222,8 @@ def make_runner(application: Application, worker: str, turns: Turns = ANY) -> Sh
         worker=worker,
         lease_seconds=settings.lease_seconds,
         turns=turns,
+        stall_seconds=settings.stall_seconds,
     )
-
-
-def shard_key(claim: ShardClaim) -> str:
-    """Where the file of a claim goes: never where another claim's went, for two may be at work on one shard."""
-    return f"{claim.owner}s/{claim.owner_id}/shards/{claim.number}-{claim.token}.safetensors"
 
 
 @contextmanager

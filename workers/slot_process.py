@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 from workers.device_pinning import SlotPlan, pinned_environment
 
+SLOT_PROGRAM = "workers.slot"
+"""What a slot runs: a module, to be given its name and the cores that it may use, if not all."""
+
 STABLE_SECONDS = 30.0
 MAX_QUICK_DEATHS = 5
 """A slot that ends this often in a row, each time within `STABLE_SECONDS`, will not get better by itself."""
@@ -51,6 +54,7 @@ class SlotProcess:
         self.plan = plan
         self.name = name
         self.due_at: float | None = time.monotonic()
+        self.starts = 0
         self._environment = pinned_environment(plan.device, plan.threads, environment)
         self._policy = RestartPolicy()
         self._process: subprocess.Popen[bytes] | None = None
@@ -64,10 +68,11 @@ class SlotProcess:
     def start(self) -> None:
         """Start the process, in a group of its own with all that it starts."""
         self.due_at = None
+        self.starts += 1
         self._started_at = time.monotonic()
         self._process = subprocess.Popen(
             # -P: a folder called `workers` where the command is typed must not be taken for this package.
-            [sys.executable, "-P", "-m", "workers.slot", self.name],
+            [sys.executable, "-P", "-m", SLOT_PROGRAM, self.name, *map(str, sorted(self.plan.device.cores))],
             env=self._environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,  # where Celery says goodbye in plain text; logs go to stderr

@@ -18,6 +18,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from scheduler.recovery import Recovery
 from scheduler.settings import VARIABLES, Settings
@@ -53,6 +54,7 @@ class Supervisor:
         recovery: Runs in a thread.
         keep_broker: Starts the embedded broker again if need be; None where it is not ours.
         own_evaluations: Ids of the evaluations that the slots look for first.
+        watched: Lets others watch the slots for as long as the context lasts.
     """
 
     def __init__(
@@ -64,10 +66,12 @@ class Supervisor:
         recovery: Recovery,
         keep_broker: Callable[[], None] | None = None,
         own_evaluations: Sequence[int] = (),
+        watched: Callable[[Sequence[SlotProcess]], AbstractContextManager[None]] = lambda _: nullcontext(),
     ) -> None:
         self._work = work
         self._recovery = recovery
         self._keep_broker = keep_broker
+        self._watched = watched
         self._beat_seconds = settings.lease_seconds / BEATS_PER_LEASE
         environment = child_environment(settings, os.environ) | as_environment(own_evaluations)
         self._slots = [SlotProcess(plan, worker_name(plan.number), environment) for plan in plans]
@@ -82,7 +86,7 @@ class Supervisor:
         Returns:
             0 after a stop that was asked for, 1 if a slot kept failing.
         """
-        with _Wakeup() as wakeup:
+        with self._watched(self._slots), _Wakeup() as wakeup:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, self._on_stop_request)
             signal.signal(signal.SIGCHLD, lambda *_: None)  # to be woken, the signal must have a handler

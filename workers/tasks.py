@@ -18,10 +18,10 @@ from celery.loaders.app import AppLoader
 from celery.signals import setup_logging
 from celery.utils.log import get_multiprocessing_logger
 
+from scheduler.log_format import set_up_logging
 from scheduler.queue.base import WORK_TASK
 from scheduler.settings import Settings
 from vaeval_core.errors import VaevalError
-from workers.log_format import set_up_logging
 
 if TYPE_CHECKING:
     from workers.shard_runner import ShardRunner

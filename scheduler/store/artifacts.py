@@ -12,8 +12,11 @@ import hashlib
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +36,21 @@ DTYPES = ("float32", "float64", "int64", "uint8")
 
 _KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 """Folders and a name; no part begins with a dot, so none is «..» or hidden."""
+
+
+@dataclass(frozen=True)
+class FoundFile:
+    """A file that is there, whoever wrote it.
+
+    Attributes:
+        key: Below the store's root; it may be that of a file that was never renamed, whose name begins with a dot.
+        size: Bytes.
+        modified: When it was written, by the clock of the disk or service.
+    """
+
+    key: str
+    size: int
+    modified: datetime
 
 
 class ArtifactStore:
@@ -159,6 +177,37 @@ class ArtifactStore:
         with self._troubles("looked for", key):
             return bool(self._files.isfile(place))
 
+    def files(self) -> Iterator[FoundFile]:
+        """Everything in the store. Links are not followed and not listed.
+
+        Raises:
+            StorageFailed: It cannot be listed.
+        """
+        with self._troubles("listed", ""):
+            if self._folder is not None:
+                yield from _files_below(self._folder)
+                return
+            if not self._files.exists(self._root):
+                return
+            for place, facts in self._files.find(self._root, detail=True).items():
+                key = place.removeprefix(self._root).lstrip("/")
+                modified: datetime = self._files.modified(place)
+                yield FoundFile(key, int(facts["size"]), modified if modified.tzinfo else modified.replace(tzinfo=UTC))
+
+    def remove(self, file: FoundFile) -> None:
+        """Remove a file that `files` gave; one that is gone already is no error.
+
+        Raises:
+            StorageFailed: It cannot be removed.
+        """
+        with self._troubles("removed", file.key), suppress(FileNotFoundError):
+            self._files.rm_file(f"{self._root.rstrip('/')}/{file.key}")
+
+    @property
+    def shown_url(self) -> str:
+        """Where it is, without a password."""
+        return without_password(self.url)
+
     def _place(self, key: str) -> str:
         if not _KEY.fullmatch(key):
             raise InvalidInput(
@@ -207,6 +256,24 @@ class ArtifactStore:
                 expected="a store that this user may read and write, with the file in it",
                 next_step="check VAEVAL_ARTIFACTS and its permissions: vaeval doctor",
             ) from error
+
+
+def _files_below(folder: Path) -> Iterator[FoundFile]:
+    for parent, _, names in os.walk(folder, followlinks=False, onerror=_unless_missing):
+        for name in names:
+            path = Path(parent, name)
+            try:
+                facts = path.lstat()
+            except FileNotFoundError:  # removed meanwhile
+                continue
+            if stat.S_ISREG(facts.st_mode):
+                modified = datetime.fromtimestamp(facts.st_mtime, UTC)
+                yield FoundFile(path.relative_to(folder).as_posix(), facts.st_size, modified)
+
+
+def _unless_missing(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error
 
 
 def _write_atomically(path: Path, data: bytes) -> None:

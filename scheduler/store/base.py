@@ -20,16 +20,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from scheduler.lifecycle import EvaluationState, ShardState
+from scheduler.store.answers import ChangedEvaluation, FailedAttempt, JournalPage, LostWork, RetryReceipt
+from scheduler.store.answers import OwnerKind as OwnerKind
 from vaeval_core.evaluation_result import Score
 from vaeval_core.protocol import Protocol as EvaluationProtocol
 from vaeval_core.types import IndexRange
-
-OwnerKind = Literal["evaluation", "reference"]
-"""What a shard is a part of."""
-
 
 # --- what goes in -----------------------------------------------------------------------------------------------------
 
@@ -168,6 +166,7 @@ class SweepReport:
     shards_requeued: int = 0
     shards_failed: int = 0
     finalises_released: int = 0
+    lost: tuple[LostWork, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,7 +226,9 @@ class WorkerRecord:
     host: str
     pid: int
     device: str
+    memory_bytes: int | None
     threads: int
+    versions: Mapping[str, str]
     started_at: datetime
     heartbeat_at: datetime
     is_alive: bool
@@ -248,12 +249,30 @@ class SubmissionStore(Protocol):
         Receipt entries keep the order of the requests.
         """
 
+    def cancel(self, evaluation_ids: Sequence[int]) -> tuple[ChangedEvaluation, ...]:
+        """Stop evaluations that are not over; those that are stay as they are. All or none.
+
+        Workers at their shards stop with the next renewal; from now on nothing is recorded for them.
+
+        Raises:
+            NotFound: No evaluation has one of these ids.
+        """
+
+    def retry(self, evaluation_ids: Sequence[int]) -> RetryReceipt:
+        """Queue failed and cancelled evaluations again, with only their unfinished shards; others stay. All or none.
+
+        Raises:
+            NotFound: No evaluation has one of these ids.
+        """
+
 
 class WorkStore(Protocol):
     """Who works."""
 
     def claim_shard(self, worker: str, evaluation_ids: Sequence[int] | None = None) -> ShardClaim | None:
-        """Take the next shard: reference shards first, then by priority and age. None if nothing is claimable.
+        """Take the next shard: reference shards first, then by priority and turn. None if nothing is claimable.
+
+        Turns give all submissions of one priority equal shares; see `scheduler.store.turns`.
 
         With `evaluation_ids` only a shard of these evaluations, or of a reference that they wait for. A shard whose last
         attempt failed on this worker is left to others for a while, if any of them are alive.
@@ -308,7 +327,15 @@ class WorkStore(Protocol):
         """
 
     def report_worker(
-        self, worker: str, *, host: str, pid: int, device: str, threads: int, versions: Mapping[str, str]
+        self,
+        worker: str,
+        *,
+        host: str,
+        pid: int,
+        device: str,
+        threads: int,
+        versions: Mapping[str, str],
+        memory_bytes: int | None = None,
     ) -> None:
         """Register a slot, or say that it is alive."""
 
@@ -351,6 +378,9 @@ class ReadStore(Protocol):
             NotFound: No evaluation has this id.
         """
 
+    def failed_attempts(self, evaluation_id: int) -> tuple[FailedAttempt, ...]:
+        """What came to nothing in an evaluation and in its reference, the oldest first."""
+
     def leaderboard(
         self,
         *,
@@ -371,6 +401,18 @@ class ReadStore(Protocol):
 
     def unfinished(self, *, besides: Sequence[int] = ()) -> int:
         """How many evaluations are not over yet, those named in `besides` left out."""
+
+    def best(self, top: int, *, fingerprint: str | None = None) -> tuple[Mapping[str, Any], ...]:
+        """The first `top` rows of each protocol, as `leaderboard` has them, without ranking all others."""
+
+    def journal(self, after: int | None, workers: Sequence[str]) -> JournalPage:
+        """Lines of these workers with a higher number, none if `after` is None; and the number of the last line of all."""
+
+    def longest_wait_seconds(self) -> float | None:
+        """Age of the oldest evaluation that nobody has begun; None if there is none."""
+
+    def live_files(self) -> frozenset[str]:
+        """Keys of the artifacts that a row points to, or that a claim under way may be writing."""
 
     def workers(self) -> tuple[WorkerRecord, ...]:
         """Slots that reported within the last day, the living first."""

@@ -91,10 +91,12 @@ def give_back(
     returned = connection.execute(
         update(owner.table)
         .where(owner.table.c.id == owner_id, owner.can(event), owner.table.c.attempts < max_attempts)
-        .values(state=becomes(event), lease_owner=null(), lease_expires_at=null())
-    )
-    if returned.rowcount:
-        write_entries(connection, [owner.entry(event, owner_id, detail={"reason": reason})])
+        .values(state=becomes(event), lease_expires_at=null())
+        .returning(owner.table.c.attempts, owner.table.c.lease_owner)
+    ).one_or_none()
+    if returned is not None:
+        detail = {"attempt": returned.attempts, "reason": reason}
+        write_entries(connection, [owner.entry(event, owner_id, worker=returned.lease_owner, detail=detail)])
         return True
     story = f"Merging its shards failed after {max_attempts} attempts. {reason}"
     fail(connection, owner, [owner_id], EvaluationEvent.FINALISE_FAILED, story)

@@ -150,16 +150,17 @@ def finish_evaluation(
         for name, file in (("pictures", pictures), ("influence", influence))
         for part in ("key", "digest")
     }
-    if not _finish(connection, claim, values):
-        return False
     rows = [_score_row(claim.owner_id, score) for score in results]
+    fid = next((row["value"] for row in rows if row["metric"] == "fid"), None)
+    if not _finish(connection, claim, values, fid=fid):
+        return False
     known = select(scores.c.metric).where(scores.c.evaluation_id == claim.owner_id)
     if rows and connection.execute(known).first() is None:
         connection.execute(insert(scores), rows)
     return True
 
 
-def _finish(connection: Connection, claim: FinaliseClaim, values: dict[str, Any]) -> bool:
+def _finish(connection: Connection, claim: FinaliseClaim, values: dict[str, Any], **more: Any) -> bool:
     owner = OWNERS[claim.owner]
     finished = connection.execute(
         update(owner.table)
@@ -170,6 +171,7 @@ def _finish(connection: Connection, claim: FinaliseClaim, values: dict[str, Any]
             error=null(),
             finished_at=database_now(),
             **values,
+            **more,
         )
         .returning(owner.table.c.lease_owner)
     ).one_or_none()

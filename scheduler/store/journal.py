@@ -1,4 +1,4 @@
-"""The events table: what happened, appended in the same transaction in which it happens. Never read by the program itself."""
+"""The events table: what happened, appended in the same transaction in which it happens. Nothing is decided by reading it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, func, insert, select
 
+from scheduler.store.answers import JournalLine, JournalPage
 from scheduler.store.clock import database_now
 from scheduler.store.tables import events
 
@@ -45,3 +46,17 @@ def write_entries(connection: Connection, entries: Sequence[Entry]) -> None:
     """Append lines; all have the time of the statement."""
     if entries:
         connection.execute(insert(events).values(at=database_now()), [asdict(entry) for entry in entries])
+
+
+def read_entries(connection: Connection, after: int | None, names: Sequence[str]) -> JournalPage:
+    """See `ReadStore.journal`. Walks the lines since `after`, whosever they are."""
+    last = connection.scalar(select(func.max(events.c.id))) or 0
+    if after is None:
+        return JournalPage(last=last, lines=())
+    rows = connection.execute(
+        select(events.c.id, events.c.action, events.c.worker, events.c.detail)
+        .where(events.c.id > after, events.c.worker.in_(names))
+        .order_by(events.c.id)
+    )
+    lines = (JournalLine(number=row.id, action=row.action, worker=row.worker, detail=row.detail) for row in rows)
+    return JournalPage(last=last, lines=tuple(lines))

@@ -105,17 +105,22 @@ def part_of(
     return (column.in_(select(evaluations.c.reference_id).where(among(evaluations.c.id, evaluation_ids))),)
 
 
-def fail(connection: Connection, owner: Owner, ids: Sequence[int], event: EvaluationEvent, reason: str) -> None:
-    """End owners that this can happen to: cancel their unfinished shards, and fail what waits for a reference.
+def stop(
+    connection: Connection, owner: Owner, ids: Sequence[int], event: EvaluationEvent, reason: str | None = None
+) -> Sequence[int]:
+    """End owners that this can happen to, with their unfinished shards.
 
     Args:
         connection: Inside a writing transaction.
         owner: Kind of the ids.
-        ids: Rows to fail.
-        event: SHARD_FAILED or FINALISE_FAILED.
-        reason: A sentence for `vaeval show`.
+        ids: Rows to end.
+        event: SHARD_FAILED, FINALISE_FAILED or CANCELLED.
+        reason: A sentence for `vaeval show`, if something went wrong.
+
+    Returns:
+        Those that were ended.
     """
-    failed = connection.scalars(
+    stopped = connection.scalars(
         update(owner.table)
         .where(among(owner.table.c.id, ids), owner.can(event))
         .values(state=becomes(event), error=reason, lease_expires_at=null(), finished_at=database_now())
@@ -123,10 +128,17 @@ def fail(connection: Connection, owner: Owner, ids: Sequence[int], event: Evalua
     ).all()
     connection.execute(
         update(shards)
-        .where(among(owner.of_shard, failed), shard_can(ShardEvent.OWNER_STOPPED))
+        .where(among(owner.of_shard, stopped), shard_can(ShardEvent.OWNER_STOPPED))
         .values(state=shard_becomes(ShardEvent.OWNER_STOPPED), lease_expires_at=null(), images_done=0)
     )
-    write_entries(connection, [owner.entry(event, owner_id, detail={"reason": reason}) for owner_id in failed])
+    detail = {} if reason is None else {"reason": reason}
+    write_entries(connection, [owner.entry(event, owner_id, detail=detail) for owner_id in stopped])
+    return stopped
+
+
+def fail(connection: Connection, owner: Owner, ids: Sequence[int], event: EvaluationEvent, reason: str) -> None:
+    """Fail owners that this can happen to, and what waits for a reference that fails; see `stop`."""
+    failed = stop(connection, owner, ids, event, reason)
     if owner is REFERENCE and failed:
         waiting = connection.scalars(
             select(evaluations.c.id)

@@ -6,12 +6,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, insert, null, select, update
+from sqlalchemy import Connection, bindparam, func, insert, null, select, update
 
 from scheduler.lifecycle import ShardEvent, ShardState
 from scheduler.store.base import EvaluationRequest
-from scheduler.store.owners import Owner, among, shard_becomes, shard_can
-from scheduler.store.tables import shards
+from scheduler.store.owners import EVALUATION, Owner, among, shard_becomes, shard_can
+from scheduler.store.tables import evaluations, shards
+from scheduler.store.turns import next_turns
 from vaeval_core.types import IndexRange
 
 MANY_SHARDS = 1_000
@@ -68,23 +69,32 @@ def insert_shards(connection: Connection, owner: Owner, plans: Mapping[int, Plan
     for owner_id, plan in plans.items():
         alike[plan].append(owner_id)
     for plan, (first, *others) in alike.items():
-        connection.execute(insert(shards), [_row(owner, first, plan, number) for number in range(len(plan.ranges))])
+        turn = _turn_of(connection, first) if owner is EVALUATION else 0
+        rows = [_row(owner, first, plan, number, turn) for number in range(len(plan.ranges))]
+        connection.execute(insert(shards), rows)
         if others:
-            copied = [column for column in shards.c if column.name not in {"id", owner.of_shard.name}]
+            own = {owner.of_shard.name: owner.table.c.id}
+            if owner is EVALUATION:
+                own["turn"] = evaluations.c.turn
+            copied = [column for column in shards.c if column.name != "id" and column.name not in own]
             source = (
-                select(owner.table.c.id, *copied)
+                select(*own.values(), *copied)
                 .select_from(shards.join(owner.table, among(owner.table.c.id, others)))
                 .where(owner.of_shard == first)
                 .order_by(owner.table.c.id, shards.c.number)
             )
-            connection.execute(insert(shards).from_select([owner.of_shard, *copied], source))
+            connection.execute(insert(shards).from_select([*own, *(column.name for column in copied)], source))
     written = sum(len(plan.ranges) * len(ids) for plan, ids in alike.items())
     if written >= MANY_SHARDS and connection.dialect.name == "postgresql":
         connection.exec_driver_sql("ANALYZE shards")
     return written
 
 
-def _row(owner: Owner, owner_id: int, plan: PlannedShards, number: int) -> dict[str, object]:
+def _turn_of(connection: Connection, evaluation_id: int) -> int:
+    return int(connection.scalars(select(evaluations.c.turn).where(evaluations.c.id == evaluation_id)).one())
+
+
+def _row(owner: Owner, owner_id: int, plan: PlannedShards, number: int, turn: int) -> dict[str, object]:
     index_range = plan.ranges[number]
     return {
         owner.of_shard.name: owner_id,
@@ -93,6 +103,7 @@ def _row(owner: Owner, owner_id: int, plan: PlannedShards, number: int) -> dict[
         "stop": index_range.stop,
         "forward_passes": plan.forward_passes(index_range),
         "priority": plan.priority,
+        "turn": turn,
         "state": ShardState.QUEUED,
         "lease_token": 0,
         "attempts": 0,
@@ -103,15 +114,23 @@ def _row(owner: Owner, owner_id: int, plan: PlannedShards, number: int) -> dict[
 def queue_again(connection: Connection, owner: Owner, ids: Sequence[int], priority: int) -> int:
     """Queue the unfinished shards of owners that were submitted again; the finished ones stay.
 
+    Evaluations get a new turn, by the work that is left: they are the latest comers now.
+
     Returns:
         Pieces of work that can now be claimed: the shards, and one finalisation for each owner that has none to do.
     """
+    turn: dict[str, object] = {}
+    if owner is EVALUATION and ids:
+        _renew_turns(connection, ids, priority)
+        own = select(evaluations.c.turn).where(evaluations.c.id == shards.c.evaluation_id)
+        turn["turn"] = own.scalar_subquery()
     queued = connection.scalars(
         update(shards)
         .where(among(owner.of_shard, ids), shard_can(ShardEvent.SUBMITTED_AGAIN))
         .values(
             state=shard_becomes(ShardEvent.SUBMITTED_AGAIN),
             priority=priority,
+            **turn,
             lease_owner=null(),
             attempts=0,
             not_before=null(),
@@ -120,6 +139,21 @@ def queue_again(connection: Connection, owner: Owner, ids: Sequence[int], priori
         .returning(owner.of_shard)
     ).all()
     return len(queued) + len(set(ids) - set(queued))
+
+
+def _renew_turns(connection: Connection, ids: Sequence[int], priority: int) -> None:
+    left = dict.fromkeys(sorted(ids), 0)
+    for evaluation_id, passes in connection.execute(
+        select(shards.c.evaluation_id, func.sum(shards.c.forward_passes))
+        .where(among(shards.c.evaluation_id, ids), shard_can(ShardEvent.SUBMITTED_AGAIN))
+        .group_by(shards.c.evaluation_id)
+    ):
+        left[evaluation_id] = int(passes)
+    turns = zip(left, next_turns(connection, priority, left.values()), strict=True)
+    connection.execute(
+        update(evaluations).where(evaluations.c.id == bindparam("known")).values(turn=bindparam("next")),
+        [{"known": evaluation_id, "next": turn} for evaluation_id, turn in turns],
+    )
 
 
 def raise_priority(connection: Connection, reference_id: int, priority: int) -> None:

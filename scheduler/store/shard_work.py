@@ -77,7 +77,7 @@ def _is_for(worker: str, lease_seconds: float) -> ColumnElement[bool]:
 def claim(
     connection: Connection, worker: str, lease_seconds: float, evaluation_ids: Sequence[int] | None = None
 ) -> ShardClaim | None:
-    """Take the best shard: of references first, then by priority, age of the owner, and number.
+    """Take the best shard: of references first, then by priority, turn, age of the owner, and number.
 
     With `evaluation_ids` only shards of these evaluations and of the references that they wait for.
     """
@@ -93,7 +93,7 @@ def _take_best(owner: Owner, worker: str, lease_seconds: float, evaluation_ids: 
         select(shards.c.id)
         .join(owner.table, owner.table.c.id == owner.of_shard)
         .where(is_claimable(owner), _is_for(worker, lease_seconds), *part_of(owner, owner.of_shard, evaluation_ids))
-        .order_by(shards.c.priority.desc(), owner.of_shard, shards.c.number)
+        .order_by(shards.c.priority.desc(), shards.c.turn, owner.of_shard, shards.c.number)
         .limit(1)
         # PostgreSQL: pass over what another worker is taking at this moment. SQLite has one writer at a time.
         .with_for_update(key_share=True, skip_locked=True, of=shards)
@@ -221,7 +221,8 @@ def fail_attempt(connection: Connection, claim: ShardClaim, reason: str, *, retr
             error=reason,
         )
     )
-    _write_entry(connection, claim, ShardEvent.ATTEMPT_FAILED, shard.lease_owner, reason=reason, pause_seconds=pause)
+    detail = {"attempt": shard.attempts, "reason": reason, "pause_seconds": pause}
+    _write_entry(connection, claim, ShardEvent.ATTEMPT_FAILED, shard.lease_owner, **detail)
     return True
 
 
@@ -235,7 +236,7 @@ def give_up(connection: Connection, owner: Owner, shard: Row[Any], reason: str) 
     if failed.rowcount == 0:
         return False
     owner_id: int = shard._mapping[owner.of_shard]
-    detail = {"reason": reason, "attempts": shard.attempts}
+    detail = {"attempt": shard.attempts, "reason": reason}
     entry = owner.shard_entry(ShardEvent.GAVE_UP, owner_id, shard.id, worker=shard.lease_owner, detail=detail)
     write_entries(connection, [entry])
     times = "1 attempt" if shard.attempts == 1 else f"{shard.attempts} attempts"

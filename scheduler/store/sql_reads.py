@@ -9,10 +9,15 @@ from typing import Any
 from sqlalchemy import Connection, Text, and_, case, cast, desc, func, nulls_last, select
 
 from scheduler.lifecycle import EvaluationState, ShardState
+from scheduler.store.answers import FailedAttempt, JournalPage
+from scheduler.store.attempts import failed_attempts
 from scheduler.store.base import EvaluationRecord, Progress, WorkerRecord
-from scheduler.store.clock import database_now_plus
+from scheduler.store.best_rows import ALIKE_BUT_FOR_SEED, best_rows
+from scheduler.store.clock import database_now, database_now_plus
 from scheduler.store.database import Database
 from scheduler.store.evaluation_records import progress, record, scores_of, select_records
+from scheduler.store.journal import read_entries
+from scheduler.store.live_files import live_files
 from scheduler.store.owners import among
 from scheduler.store.tables import evaluations, protocols, reference_sets, scores, shards, workers
 from scheduler.store.views import leaderboard
@@ -23,9 +28,6 @@ SHORTEST_PREFIX = 6
 
 SHARDS_OF_A_RATE = 100
 """How many finished shards the measured rate looks back."""
-
-_ALIKE_BUT_FOR_SEED = ("dataset", "protocol", "extractor", "num_samples", "num_reconstructions")
-"""Columns of the view `leaderboard` that are the same for protocols which differ in nothing but their seed."""
 
 _A_DAY = 86_400.0
 
@@ -78,6 +80,19 @@ class SqlReadStore:
             )
         return found
 
+    def best(self, top: int, *, fingerprint: str | None = None) -> tuple[Mapping[str, Any], ...]:
+        """See `ReadStore.best`.
+
+        Raises:
+            InvalidInput: `fingerprint` is no beginning of one, or too short.
+        """
+        prefix = None if fingerprint is None else _checked_prefix(fingerprint)
+        return self._database.read(lambda connection: best_rows(connection, prefix, top))
+
+    def failed_attempts(self, evaluation_id: int) -> tuple[FailedAttempt, ...]:
+        """See `ReadStore.failed_attempts`."""
+        return self._database.read(lambda connection: failed_attempts(connection, evaluation_id))
+
     def leaderboard(
         self,
         *,
@@ -91,7 +106,7 @@ class SqlReadStore:
         Raises:
             InvalidInput: `fingerprint` is no beginning of one, or too short.
         """
-        alike_but_for_seed = [leaderboard.c[name] for name in _ALIKE_BUT_FOR_SEED]
+        alike_but_for_seed = [leaderboard.c[name] for name in ALIKE_BUT_FOR_SEED]
         latest = func.max(leaderboard.c.finished_at)
         statement = (
             select(leaderboard)
@@ -138,6 +153,22 @@ class SqlReadStore:
         )
         return self._database.read(lambda connection: connection.execute(statement).scalar_one())
 
+    def journal(self, after: int | None, workers: Sequence[str]) -> JournalPage:
+        """See `ReadStore.journal`."""
+        return self._database.read(lambda connection: read_entries(connection, after, workers))
+
+    def longest_wait_seconds(self) -> float | None:
+        """See `ReadStore.longest_wait_seconds`."""
+        statement = select(database_now(), func.min(evaluations.c.submitted_at)).where(
+            evaluations.c.state == EvaluationState.QUEUED
+        )
+        now, oldest = self._database.read(lambda connection: connection.execute(statement).one())
+        return None if oldest is None else float((now - oldest).total_seconds())
+
+    def live_files(self) -> frozenset[str]:
+        """See `ReadStore.live_files`."""
+        return self._database.read(live_files)
+
     def workers(self) -> tuple[WorkerRecord, ...]:
         """See `ReadStore.workers`."""
         running = (
@@ -161,7 +192,9 @@ class SqlReadStore:
                 host=row.host,
                 pid=row.pid,
                 device=row.device,
+                memory_bytes=row.memory_bytes,
                 threads=row.threads,
+                versions=row.versions,
                 started_at=row.started_at,
                 heartbeat_at=row.heartbeat_at,
                 is_alive=bool(row.is_alive),

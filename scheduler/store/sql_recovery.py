@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, null, or_, select, update
+from sqlalchemy import Connection, Row, Select, func, null, or_, select, update
 
 from scheduler.lifecycle import EvaluationEvent, EvaluationState, ShardEvent
 from scheduler.settings import MAX_ATTEMPTS
+from scheduler.store.answers import LostWork
 from scheduler.store.base import SweepReport
 from scheduler.store.clock import database_now, database_now_plus
 from scheduler.store.conflicts import insert_into
@@ -76,19 +77,37 @@ class SqlRecoveryStore:
         return self._database.read(work)
 
     def _sweep(self, connection: Connection) -> SweepReport:
-        requeued, failed, released = 0, 0, 0
+        lost = []
         for owner in OWNERS.values():
             for shard in _with_ended_lease(connection, owner):
-                if shard.attempts < self._max_attempts:
-                    requeued += _queue_again(connection, owner, shard)
-                else:
-                    failed += give_up(connection, owner, shard, f"Its worker, {shard.lease_owner}, stopped answering.")
-            for owner_id, worker in _with_ended_finalise(connection, owner):
-                reason = f"The worker that merged them, {worker}, stopped answering."
+                reason = f"Its worker, {shard.lease_owner}, stopped answering."
+                is_last = shard.attempts >= self._max_attempts
+                end = give_up if is_last else _queue_again
+                if end(connection, owner, shard, reason):
+                    lost.append(_lost(owner, shard._mapping[owner.of_shard], shard, shard.number, is_failed=is_last))
+            for row in _with_ended_finalise(connection, owner):
+                reason = f"The worker that merged them, {row.lease_owner}, stopped answering."
                 event = EvaluationEvent.FINALISE_LEASE_ENDED
-                released += give_back(connection, owner, owner_id, event, reason, max_attempts=self._max_attempts)
+                is_again = give_back(connection, owner, row.id, event, reason, max_attempts=self._max_attempts)
+                lost.append(_lost(owner, row.id, row, None, is_failed=not is_again))
         _fail_what_waits_in_vain(connection)
-        return SweepReport(shards_requeued=requeued, shards_failed=failed, finalises_released=released)
+        return SweepReport(
+            shards_requeued=sum(each.shard is not None and not each.is_failed for each in lost),
+            shards_failed=sum(each.shard is not None and each.is_failed for each in lost),
+            finalises_released=sum(each.shard is None and not each.is_failed for each in lost),
+            lost=tuple(lost),
+        )
+
+
+def _lost(owner: Owner, owner_id: int, row: Row[Any], shard: int | None, *, is_failed: bool) -> LostWork:
+    return LostWork(
+        owner=owner.kind,
+        owner_id=owner_id,
+        shard=shard,
+        worker=row.lease_owner,
+        attempt=row.attempts,
+        is_failed=is_failed,
+    )
 
 
 def _with_ended_lease(connection: Connection, owner: Owner) -> Sequence[Row[Any]]:
@@ -101,7 +120,7 @@ def _with_ended_lease(connection: Connection, owner: Owner) -> Sequence[Row[Any]
     ).all()
 
 
-def _queue_again(connection: Connection, owner: Owner, shard: Row[Any]) -> bool:
+def _queue_again(connection: Connection, owner: Owner, shard: Row[Any], reason: str) -> bool:
     queued = connection.execute(
         update(shards)
         .where(shards.c.id == shard.id, shard_can(ShardEvent.LEASE_ENDED))
@@ -110,20 +129,20 @@ def _queue_again(connection: Connection, owner: Owner, shard: Row[Any]) -> bool:
     if queued.rowcount == 0:
         return False  # cancelled a moment ago, when this sweep failed its owner
     owner_id = shard._mapping[owner.of_shard]
-    detail = {"attempt": shard.attempts}
+    detail = {"attempt": shard.attempts, "reason": reason}
     entry = owner.shard_entry(ShardEvent.LEASE_ENDED, owner_id, shard.id, worker=shard.lease_owner, detail=detail)
     write_entries(connection, [entry])
     return True
 
 
-def _with_ended_finalise(connection: Connection, owner: Owner) -> list[tuple[int, str]]:
-    rows = connection.execute(
-        select(owner.table.c.id, owner.table.c.lease_owner)
+def _with_ended_finalise(connection: Connection, owner: Owner) -> Sequence[Row[Any]]:
+    statement: Select[Any] = (
+        select(owner.table.c.id, owner.table.c.lease_owner, owner.table.c.attempts)
         .where(owner.can(EvaluationEvent.FINALISE_LEASE_ENDED), owner.table.c.lease_expires_at <= database_now())
         .order_by(owner.table.c.id)
         .with_for_update(key_share=True, skip_locked=True)
     )
-    return [(row.id, row.lease_owner) for row in rows]
+    return connection.execute(statement).all()
 
 
 def _fail_what_waits_in_vain(connection: Connection) -> None:

@@ -1,14 +1,19 @@
-"""The port of those who submit, on SQL: any number of requests become rows in one transaction and a few statements."""
+"""The port of those who submit, on SQL: any number of requests become rows in one transaction and a few statements.
+
+What somebody submitted, somebody may also cancel and queue again.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
-from sqlalchemy import Connection, null, select, update
+from sqlalchemy import Connection, exists, null, select, update
 
 from scheduler.lifecycle import EvaluationEvent, EvaluationState
+from scheduler.store.answers import ChangedEvaluation, RetryReceipt
 from scheduler.store.base import EvaluationRequest, SubmissionReceipt, SubmittedEvaluation
+from scheduler.store.cancellation import cancel, changes, locked
 from scheduler.store.clock import database_now
 from scheduler.store.conflicts import insert_into
 from scheduler.store.database import Database
@@ -23,6 +28,7 @@ from scheduler.store.submitted_inputs import (
     select_by,
 )
 from scheduler.store.tables import evaluations, reference_sets
+from scheduler.store.turns import next_turns
 
 SUBMITTED = "submitted"
 """Action of the first line that the journal has of an evaluation or reference."""
@@ -44,6 +50,38 @@ class SqlSubmissionStore:
         if not requests:
             return SubmissionReceipt(evaluations=(), new_shards=0)
         return self._database.write(lambda connection: _submit(connection, requests))
+
+    def cancel(self, evaluation_ids: Sequence[int]) -> tuple[ChangedEvaluation, ...]:
+        """See `SubmissionStore.cancel`."""
+        return self._database.write(lambda connection: cancel(connection, evaluation_ids))
+
+    def retry(self, evaluation_ids: Sequence[int]) -> RetryReceipt:
+        """See `SubmissionStore.retry`."""
+        return self._database.write(lambda connection: _retry(connection, evaluation_ids))
+
+
+def _retry(connection: Connection, evaluation_ids: Sequence[int]) -> RetryReceipt:
+    # Their references first, as a submission does, and locked as there: see `_register_references`.
+    needed = (
+        select(reference_sets.c.id)
+        .where(
+            exists().where(
+                evaluations.c.reference_id == reference_sets.c.id,
+                among(evaluations.c.id, evaluation_ids),
+                EVALUATION.can(EvaluationEvent.SUBMITTED_AGAIN),
+            )
+        )
+        .order_by(reference_sets.c.key)
+        .with_for_update(key_share=True)
+    )
+    references = connection.scalars(needed).all()
+    rows = locked(connection, evaluation_ids)
+    own = select(evaluations.c.id, evaluations.c.priority).where(among(evaluations.c.id, evaluation_ids))
+    priorities = {row.id: row.priority for row in connection.execute(own)}
+    urgent = max(priorities.values(), default=0)
+    work = _submit_again(connection, REFERENCE, dict.fromkeys(references, urgent))
+    work += _submit_again(connection, EVALUATION, priorities)
+    return RetryReceipt(evaluations=changes(connection, rows), new_shards=work)
 
 
 def _submit(connection: Connection, requests: Sequence[EvaluationRequest]) -> SubmissionReceipt:
@@ -120,23 +158,39 @@ def _register_evaluations(
         .on_conflict_do_nothing(index_elements=[evaluations.c.checkpoint_id, evaluations.c.protocol_id])
         .returning(evaluations.c.id, evaluations.c.checkpoint_id, evaluations.c.protocol_id)
     )
+    known = _states(connection, wanted)
+    turns = _turns(connection, {key: request for key, request in wanted.items() if key not in known})
     rows = [
         {
             "checkpoint_id": key[0],
             "protocol_id": key[1],
             "reference_id": waits_for[key],
-            "priority": request.priority,
+            "priority": wanted[key].priority,
+            "turn": turn,
             **_NEW,
         }
-        for key, request in wanted.items()
+        for key, turn in turns.items()
     ]
-    new = {(row.checkpoint_id, row.protocol_id): row.id for row in connection.execute(missing, rows)}
+    inserted = connection.execute(missing, rows) if rows else ()
+    new = {(row.checkpoint_id, row.protocol_id): row.id for row in inserted}
     plans = {evaluation_id: PlannedShards.of_evaluation(wanted[key]) for key, evaluation_id in new.items()}
     work = insert_shards(connection, EVALUATION, plans)
     write_entries(connection, [EVALUATION.entry(SUBMITTED, evaluation_id) for evaluation_id in plans])
     known = _states(connection, [key for key in wanted if key not in new])
     priorities = {evaluation_id: wanted[key].priority for key, (evaluation_id, _) in known.items()}
     return set(new), work + _submit_again(connection, EVALUATION, priorities)
+
+
+def _turns(connection: Connection, requests: Mapping[_Key, EvaluationRequest]) -> dict[_Key, int]:
+    """The turns of new evaluations, in the order of the requests."""
+    alike: dict[int, list[_Key]] = defaultdict(list)
+    for key, request in requests.items():
+        alike[request.priority].append(key)
+    turns = dict.fromkeys(requests, 0)
+    for priority, keys in alike.items():
+        work = (requests[key].protocol.forward_passes for key in keys)
+        turns |= zip(keys, next_turns(connection, priority, work), strict=True)
+    return turns
 
 
 def _submit_again(connection: Connection, owner: Owner, priorities: Mapping[int, int]) -> int:

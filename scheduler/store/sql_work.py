@@ -114,7 +114,15 @@ class SqlWorkStore:
         )
 
     def report_worker(
-        self, worker: str, *, host: str, pid: int, device: str, threads: int, versions: Mapping[str, str]
+        self,
+        worker: str,
+        *,
+        host: str,
+        pid: int,
+        device: str,
+        threads: int,
+        versions: Mapping[str, str],
+        memory_bytes: int | None = None,
     ) -> None:
         """See `WorkStore.report_worker`."""
 
@@ -126,6 +134,7 @@ class SqlWorkStore:
                 device=device,
                 threads=threads,
                 versions=dict(versions),
+                memory_bytes=memory_bytes,
                 started_at=database_now(),
                 heartbeat_at=database_now(),
                 images_done=0,
@@ -143,6 +152,7 @@ class SqlWorkStore:
                         "device": new.device,
                         "threads": new.threads,
                         "versions": new.versions,
+                        "memory_bytes": new.memory_bytes,
                         "heartbeat_at": new.heartbeat_at,
                         "retired_at": null(),
                         "started_at": case((restarted, new.started_at), else_=workers.c.started_at),

@@ -106,6 +106,11 @@ def _lease_columns() -> list[Column[object]]:
     ]
 
 
+def _turn() -> Column[int]:
+    """Place in the order of fair shares: of equal priority, the lowest first."""
+    return Column("turn", BigInteger, nullable=False, server_default="0")
+
+
 reference_sets = Table(
     "reference_sets",
     metadata,
@@ -142,10 +147,14 @@ evaluations = Table(
     Column("finished_at", UtcDateTime),
     Column("influence_key", Text),
     Column("influence_digest", Digest),
+    _turn(),
+    # Once more beside `scores`: the order of a leaderboard is then an index.
+    Column("fid", Double),
     UniqueConstraint("checkpoint_id", "protocol_id"),
     _one_of("state", EvaluationState),
     Index("state", "state", "reference_id"),
-    Index("leaderboard", "protocol_id", "state"),
+    Index("leaderboard", "state", "protocol_id", "fid", "id"),
+    Index("finished_at", "state", "protocol_id", "finished_at"),
 )
 
 shards = Table(
@@ -168,6 +177,7 @@ shards = Table(
     Column("file_digest", Digest),
     Column("error", Text),
     Column("finished_at", UtcDateTime),
+    _turn(),
     UniqueConstraint("evaluation_id", "number"),
     UniqueConstraint("reference_id", "number"),
     _one_of("state", ShardState),
@@ -177,7 +187,14 @@ shards = Table(
     Index("finished_at", "finished_at"),
 )
 # A claim walks this one: the best shard is its first entry, however many wait behind it.
-Index("claim_evaluation", shards.c.state, shards.c.priority.desc(), shards.c.evaluation_id, shards.c.number)
+Index(
+    "claim_evaluation",
+    shards.c.state,
+    shards.c.priority.desc(),
+    shards.c.turn,
+    shards.c.evaluation_id,
+    shards.c.number,
+)
 
 scores = Table(
     "scores",
@@ -229,6 +246,7 @@ workers = Table(
     Column("retired_at", UtcDateTime),
     Column("images_done", BigInteger, nullable=False),
     Column("busy_seconds", Double, nullable=False),
+    Column("memory_bytes", BigInteger),
 )
 
 leases = Table(

@@ -13,6 +13,8 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +24,7 @@ import numpy as np
 import psutil
 import pytest
 import redis
+from prometheus_client.parser import text_string_to_metric_families
 
 from scheduler.composition import Application, open_application
 from scheduler.lifecycle import EvaluationState, ShardState
@@ -190,19 +193,25 @@ class FinishedRun:
     slot_pids: set[int]
     exit_code: int
     log: Workers
+    metrics: str
 
 
 @pytest.fixture(scope="module")
 def finished_run(tmp_path_factory: pytest.TempPathFactory, checkpoints: list[Path]) -> FinishedRun:
     home = tmp_path_factory.mktemp("two-slots") / "home"
-    with opened(home) as application, workers(home, "--workers", "2") as running:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    with opened(home) as application, workers(home, "--workers", "2", VAEVAL_METRICS_PORT=address) as running:
         ids = submit(application, checkpoints, shard_size=LONG_SHARD)
         poll(are_over(application, ids), "both evaluations to be over")
         records = [record for record in application.reads.workers() if record.is_alive]
         slot_pids = {slot.pid for slot in running.slots()}
+        with urllib.request.urlopen(f"http://{address}/metrics", timeout=DEADLINE_SECONDS) as answer:
+            metrics = answer.read().decode()
         running.process.terminate()
         exit_code = running.process.wait(DEADLINE_SECONDS)
-        return FinishedRun(scores(application, ids), records, slot_pids, exit_code, running)
+        return FinishedRun(scores(application, ids), records, slot_pids, exit_code, running, metrics)
 
 
 def test_two_slots_give_the_scores_of_one_process(finished_run: FinishedRun, undisturbed: Scores) -> None:
@@ -212,6 +221,20 @@ def test_two_slots_give_the_scores_of_one_process(finished_run: FinishedRun, und
 def test_every_slot_is_listed_as_a_worker(finished_run: FinishedRun) -> None:
     assert {record.pid for record in finished_run.records} == finished_run.slot_pids
     assert [(record.device, record.threads) for record in finished_run.records] == [("cpu", 1), ("cpu", 1)]
+
+
+def test_prometheus_is_told_what_the_slots_did(finished_run: FinishedRun) -> None:
+    told: Counter[str] = Counter()
+    for family in text_string_to_metric_families(finished_run.metrics):
+        for sample in family.samples:
+            told[sample.name] += sample.value
+    assert told["vaeval_slot_up"] == 2
+    assert told["vaeval_workers"] == 2
+    assert told["vaeval_evaluations"] == 2
+    shards = 2 * 4 + 1  # of two evaluations, and of the reference that they share
+    assert told["vaeval_shards"] == told["vaeval_shard_ends_total"] == told["vaeval_shard_seconds_count"] == shards
+    assert told["vaeval_shard_seconds_sum"] > 0
+    assert told["vaeval_sweeps_total"] >= 1
 
 
 def test_idle_slots_stop_in_good_order(finished_run: FinishedRun) -> None:

@@ -16,7 +16,7 @@ SOURCES = tuple(path for package in PACKAGES for path in sorted((PROJECT / packa
 MOST_LINES = 320
 LONGER_FOR_A_REASON = {
     # Four ports and their value objects, uniform from top to bottom: one page of promises is easier to keep than four.
-    "scheduler/store/base.py": 390,
+    "scheduler/store/base.py": 430,
 }
 UNSAFE_TO_LOAD = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
 

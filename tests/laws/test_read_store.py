@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import select, update
@@ -293,6 +295,48 @@ class TestUnfinished:
         assert stores.reads.unfinished(besides=[1, 4]) == 2
         stores.finish_everything()
         assert stores.reads.unfinished() == 0
+
+
+class TestBest:
+    """What a long leaderboard is read by: the first rows of each board, without the rest."""
+
+    def board(self, stores: Stores, seed: int, results: dict[str, float]) -> None:
+        for name, fid in results.items():
+            checkpoint = checkpoint_entry(name, step=len(name), tags={"name": name})
+            stores.submit(evaluation_request(checkpoint, protocol=protocol(seed=seed)))
+            stores.compute_shards()
+            while claim := stores.work.claim_finalise("worker-1"):
+                if claim.owner == "reference":
+                    assert stores.work.finish_reference(claim, stored_file("merged"))
+                else:
+                    given = [score("fid", fid, std_error=0.5), score("mse", 0.25), score("psnr", 5.0, std_error=0.5)]
+                    assert stores.work.finish_evaluation(claim, given, None)
+
+    @pytest.mark.parametrize("top", [1, 2, 3, 4, 5, 100])
+    def test_its_rows_are_the_first_of_each_board(self, stores: Stores, top: int) -> None:
+        self.board(stores, 0, {"a": 5.0, "bb": 3.0, "ccc": 5.0, "dddd": math.nan, "eeeee": 9.0, "f": 3.0})
+        self.board(stores, 1, {"a": 1.0, "bb": math.inf})
+        stores.submit(evaluation_request("not finished", protocol=protocol(seed=2)))
+        stores.submit(evaluation_request("failed", protocol=protocol(seed=0)))
+        boards: dict[str, list[Mapping[str, Any]]] = {}
+        for row in stores.reads.leaderboard():
+            boards.setdefault(row["fingerprint"], []).append(row)
+        assert [len(rows) for rows in boards.values()] == [6, 2]
+        assert list(stores.reads.best(top)) == [row for rows in boards.values() for row in rows[:top]]
+
+    def test_one_board_may_be_asked_for(self, stores: Stores) -> None:
+        self.board(stores, 0, {"a": 5.0, "b": 3.0})
+        self.board(stores, 1, {"a": 1.0})
+        fingerprint = protocol(seed=0).fingerprint
+        (row,) = stores.reads.best(1, fingerprint=fingerprint[:8])
+        assert (row["checkpoint"], row["seed"], row["fid"]) == ("b", 0, 3.0)
+        assert stores.reads.best(1, fingerprint="0" * 64) == ()
+        with pytest.raises(InvalidInput):
+            stores.reads.best(1, fingerprint="abc")
+
+    def test_before_anything_is_finished_there_is_none(self, stores: Stores) -> None:
+        stores.submit_one()
+        assert stores.reads.best(10) == ()
 
 
 class TestLongScores:

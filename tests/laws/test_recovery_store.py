@@ -114,6 +114,54 @@ class TestClaimable:
         assert stores.recovery.claimable() == 2
 
 
+class TestFailedAttempts:
+    def test_every_attempt_that_came_to_nothing_is_told_with_its_reason(self, stores: Stores) -> None:
+        evaluation_id = stores.submit_one()
+        stores.make_reference()
+        stores.work.fail_shard(stores.claim("broken"), "Out of memory.", retry=True)
+        stores.end_pauses()
+        stores.end_lease(stores.claim("dead"))
+        stores.recovery.sweep()
+        stores.work.fail_shard(stores.claim("unlucky"), "The decoder gives no images.", retry=True)
+        told = stores.reads.failed_attempts(evaluation_id)
+        assert [(each.owner, each.shard, each.attempt, each.worker, each.reason) for each in told] == [
+            ("evaluation", 0, 1, "broken", "Out of memory."),
+            ("evaluation", 0, 2, "dead", "Its worker, dead, stopped answering."),
+            ("evaluation", 0, 3, "unlucky", "The decoder gives no images."),
+        ]
+        assert [each.at for each in told] == sorted(each.at for each in told)
+
+    def test_those_of_its_reference_are_told_too_and_those_of_others_are_not(self, stores: Stores) -> None:
+        one, other = stores.submit("one").evaluations[0], stores.submit("other").evaluations[0]
+        stores.work.fail_shard(stores.claim("w"), "The folder is away.", retry=True)
+        stores.end_pauses()
+        stores.make_reference()
+        claim = stores.claim("w")
+        assert claim.owner_id == one.evaluation_id
+        stores.work.fail_shard(claim, "Out of memory.", retry=True)
+        told = {
+            number: [(each.owner, each.reason) for each in stores.reads.failed_attempts(number)]
+            for number in (one.evaluation_id, other.evaluation_id)
+        }
+        reference = ("reference", "The folder is away.")
+        assert told[one.evaluation_id] == [reference, ("evaluation", "Out of memory.")]
+        assert told[other.evaluation_id] == [reference]
+
+    def test_a_finalisation_that_failed_has_no_shard(self, stores: Stores) -> None:
+        stores.submit_one()
+        stores.compute_shards()
+        stores.work.release_finalise(stores.claim_finalise("w"), "The storage is away.")
+        stores.end_pauses()
+        stores.end_lease(stores.claim_finalise("dead"))
+        stores.recovery.sweep()
+        told = stores.reads.failed_attempts(1)
+        assert [(each.owner, each.shard, each.attempt, each.worker) for each in told] == [
+            ("reference", None, 1, "w"),
+            ("reference", None, 2, "dead"),
+        ]
+        assert told[1].reason == "The worker that merged them, dead, stopped answering."
+
+
 class TestJournal:
     def test_the_life_of_an_evaluation_can_be_read_afterwards(self, stores: Stores) -> None:
         one_shard = protocol(num_samples=32, num_reconstructions=0, num_reference=32)

@@ -31,6 +31,10 @@ TEST = re.compile(r"\b(tests/[\w/]+\.py)(?:::(\w+))?")
 VARIABLE = re.compile(r"\bVAEVAL_[A-Z_]*[A-Z]\b")
 
 
+MONITORING = ("scheduler/monitoring.py", "workers/slot_monitoring.py")
+FAMILY = re.compile(r'(Counter|Gauge|Histogram|gauge|answered)(?:MetricFamily)?\(\s*"(vaeval_\w+)"')
+
+
 def page_name(path: Path) -> str:
     return path.relative_to(PROJECT).as_posix()
 
@@ -123,6 +127,15 @@ def test_the_settings_table_is_the_settings() -> None:
     rows = table("docs/operations.md", "## Settings")
     assert dict(rows) == VARIABLES
     assert [name for name, _ in rows] == list(VARIABLES)
+
+
+def test_the_monitoring_table_has_every_metric_and_no_other() -> None:
+    rows = table("docs/operations.md", "## Monitoring")
+    documented = {name for row in rows for name in re.findall(r"vaeval_\w+", row[0])}
+    sources = "".join((PROJECT / path).read_text(encoding="utf-8") for path in MONITORING)
+    # Prometheus itself adds the ending to the name of a counter.
+    told = {name + ("_total" if kind == "Counter" else "") for kind, name in FAMILY.findall(sources)}
+    assert documented == told
 
 
 def test_the_exit_codes_table_is_the_exit_codes() -> None:

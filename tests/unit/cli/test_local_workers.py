@@ -50,6 +50,10 @@ def test_what_is_asked_for_is_handed_on() -> None:
         *("-P", "-m", "workers", "--devices", "cpu"),
         *("--workers", "2", "--threads", "1"),
     ]
+    assert worker_command(devices="0,1", workers=None, slots_per_device=2, threads=None)[-2:] == [
+        "--slots-per-device",
+        "2",
+    ]
     assert inline_command([3, 4], devices="cpu", threads=2)[1:] == [
         *("-P", "-m", "workers.inline", "--evaluations", "3-4"),
         *("--devices", "cpu", "--threads", "2"),

@@ -25,11 +25,14 @@ COMMANDS = [
     "leaderboard",
     "show",
     "compare",
+    "cancel",
+    "retry",
     "sql",
     "worker",
     "scheduler",
     "doctor",
     "config",
+    "gc",
 ]
 SUBCOMMANDS = ["weights list", "weights fetch", "weights import", "weights verify", "db upgrade", "db current"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cli.number_formats import count, duration, rate, significant, with_error
+from cli.number_formats import count, duration, rate, significant, size, with_error
 
 
 @pytest.mark.parametrize(
@@ -55,3 +55,11 @@ def test_one_has_no_plural() -> None:
 
 def test_a_rate_has_few_digits() -> None:
     assert (rate(7.96), rate(12345.6)) == ("8.0 images/s", "12,346 images/s")
+
+
+@pytest.mark.parametrize(
+    ("num_bytes", "shown"),
+    [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (80 * 10**9, "80.0 GB"), (2 * 10**12, "2.0 TB")],
+)
+def test_bytes_come_in_their_largest_unit(num_bytes: int, shown: str) -> None:
+    assert size(num_bytes) == shown

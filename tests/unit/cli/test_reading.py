@@ -235,6 +235,10 @@ def test_a_failed_evaluation_shows_its_reason_and_the_way_on(
     shown = vaeval("show", failed["id"])
     assert "no finite number" in shown.err
     assert "submit the same checkpoint again" in shown.err
+    assert "failed: shard 0, attempt 1 on test: " in shown.err
+    (attempt,) = vaeval("show", failed["id"], "--json").document["failed_attempts"]
+    assert (attempt["shard"], attempt["attempt"], attempt["worker"]) == (0, 1, "test")
+    assert "no finite number" in attempt["reason"]
     assert len(vaeval("leaderboard", "--json").document["rows"]) == 2
 
 
@@ -363,3 +367,32 @@ def test_db_current_of_a_newer_database_does_not_advise_an_upgrade(vaeval: Vaeva
     shown = vaeval("db", "current")
     assert "9999_future" in shown.out
     assert "Next: install the newer vaeval" in shown.err
+
+
+def test_workers_are_listed_with_device_memory_and_versions_that_differ(vaeval: Vaeval, finished: Outcome) -> None:
+    from scheduler.composition import open_application
+    from scheduler.settings import Settings
+
+    with open_application(Settings.from_environment()) as application:
+        for name, keras in (("gpu-1", "3.15.1"), ("gpu-2", "3.15.2"), ("gpu-3", "3.15.2")):
+            application.work.report_worker(
+                name,
+                host="node",
+                pid=7,
+                device="gpu 0 (H200)",
+                threads=4,
+                versions={"keras": keras, "numpy": "2.4.6"},
+                memory_bytes=141 * 10**9,
+            )
+    outcome = vaeval("status", "--workers")
+    (heading, first, *_) = outcome.out[outcome.out.index("WORKER") :].splitlines()
+    assert heading.split()[:5] == ["WORKER", "HOST", "PID", "DEVICE", "MEMORY"]
+    assert "141.0 GB" in first
+    assert (
+        "Workers have different versions of keras: 3.15.1 (1 worker, such as gpu-1), 3.15.2 (2 workers, such as gpu-2)."
+        in outcome.err
+    )
+    assert "numpy" not in outcome.err
+    document = vaeval("status", "--workers", "--json").document
+    assert document["workers"][0]["memory_bytes"] == 141 * 10**9
+    assert document["workers"][0]["versions"] == {"keras": "3.15.1", "numpy": "2.4.6"}

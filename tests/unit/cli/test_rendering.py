@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-import logging
 import re
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,9 +13,7 @@ import pytest
 
 from cli import rendering
 from cli.rendering import Column
-from scheduler.composition import open_application
 from scheduler.lifecycle import EvaluationState
-from scheduler.settings import Settings
 from vaeval_core.errors import NotFound
 
 NUMBER = Column(title="N", align="right")
@@ -156,24 +152,6 @@ def test_a_table_too_wide_for_a_terminal_is_shown_in_blocks(monkeypatch: pytest.
         "NAME   b",
         f"VALUE  {'y' * 40}",
     ]
-
-
-@pytest.fixture
-def _restored_logging() -> Iterator[None]:
-    root, alembic = logging.getLogger(), logging.getLogger("alembic")
-    before = root.handlers[:], root.level, alembic.level
-    root.handlers = []  # those of pytest must not be closed
-    yield
-    root.handlers, root.level, alembic.level = before
-
-
-@pytest.mark.usefixtures("_restored_logging")
-def test_making_the_tables_of_a_new_home_is_no_news(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rendering.log_to_stderr()
-    open_application(Settings.from_environment({"VAEVAL_HOME": str(tmp_path)})).close()
-    logging.getLogger("scheduler").info("lost_work_found", extra={"shards": 2})
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line.endswith("INFO lost_work_found shards=2")
 
 
 def test_a_document_says_its_schema_first(capsys: pytest.CaptureFixture[str]) -> None:

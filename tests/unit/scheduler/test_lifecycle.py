@@ -81,6 +81,7 @@ def test_the_states_before_an_event_are_those_that_allow_it() -> None:
     assert set(evaluation_states_before(EvaluationEvent.CANCELLED)) == {
         EvaluationState.QUEUED,
         EvaluationState.RUNNING,
+        EvaluationState.FINALISING,
     }
 
 
@@ -93,8 +94,8 @@ def test_an_impossible_event_of_a_shard_says_what_is_possible() -> None:
 
 def test_an_impossible_event_of_an_evaluation_says_what_is_possible() -> None:
     with pytest.raises(InvalidTransition) as caught:
-        evaluation_after(EvaluationState.FINALISING, EvaluationEvent.CANCELLED)
-    assert caught.value.received == "cancelled in state finalising"
+        evaluation_after(EvaluationState.FINALISING, EvaluationEvent.SHARD_CLAIMED)
+    assert caught.value.received == "shard_claimed in state finalising"
     assert caught.value.expected == (
-        "one of finalise_lease_ended, finalise_attempt_failed, shard_file_lost, scored, finalise_failed"
+        "one of finalise_lease_ended, finalise_attempt_failed, shard_file_lost, scored, finalise_failed, cancelled"
     )

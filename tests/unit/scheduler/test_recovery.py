@@ -113,8 +113,13 @@ def test_the_shard_of_a_dead_worker_is_found_and_announced(
         poll(requeued)
     assert found[-1] == SweepReport(shards_requeued=1)
     assert bell.waiting() == 4
-    assert [record.message for record in caplog.records] == ["lost_work_found"]
-    assert caplog.records[0].__dict__["shards_requeued"] == 1
+    ended, summary = caplog.records
+    assert (ended.message, summary.message) == ("lease_ended", "lost_work_found")
+    told = {name: ended.__dict__[name] for name in ("reference", "shard", "worker", "attempt", "is_failed")}
+    assert told == {"reference": 1, "shard": 0, "worker": "dead@host", "attempt": 1, "is_failed": False}
+    assert summary.__dict__["shards_requeued"] == 1
+    assert watcher.totals.lost == {"shard_requeued": 1, "shard_failed": 0, "finalise_released": 0}
+    assert watcher.totals.sweeps == len(found)
 
 
 def test_a_broker_that_is_away_is_tried_again(application: Application, caplog: pytest.LogCaptureFixture) -> None:

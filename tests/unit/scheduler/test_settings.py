@@ -16,6 +16,8 @@ SERVICE = {
     "VAEVAL_ARTIFACTS": "s3://bucket/vaeval",
     "VAEVAL_LEASE_SECONDS": "30",
     "VAEVAL_SWEEP_SECONDS": "2.5",
+    "VAEVAL_STALL_SECONDS": "120",
+    "VAEVAL_METRICS_PORT": "9464",
 }
 
 
@@ -25,7 +27,7 @@ def test_without_any_variable_everything_is_in_one_folder() -> None:
     assert settings.database_url == f"sqlite:///{settings.home / 'vaeval.db'}"
     assert settings.artifacts == str(settings.home / "artifacts")
     assert settings.broker_url is None
-    assert (settings.lease_seconds, settings.sweep_seconds) == (60, 15)
+    assert (settings.lease_seconds, settings.sweep_seconds, settings.stall_seconds) == (60, 15, 300)
     assert settings.is_sqlite
 
 
@@ -34,8 +36,27 @@ def test_every_variable_is_read() -> None:
     assert settings.home == Path("/srv/vaeval")
     assert settings.broker_url == SERVICE["VAEVAL_BROKER_URL"]
     assert settings.artifacts == "s3://bucket/vaeval"
-    assert (settings.lease_seconds, settings.sweep_seconds) == (30, 2.5)
+    assert (settings.lease_seconds, settings.sweep_seconds, settings.stall_seconds) == (30, 2.5, 120)
+    assert settings.metrics_address == ("0.0.0.0", 9464)
     assert not settings.is_sqlite
+
+
+@pytest.mark.parametrize(
+    ("value", "address"),
+    [("127.0.0.1:9464", ("127.0.0.1", 9464)), ("monitor.example.org:80", ("monitor.example.org", 80))],
+)
+def test_prometheus_may_be_answered_on_one_address_alone(value: str, address: tuple[str, int]) -> None:
+    settings = Settings.from_environment({"VAEVAL_METRICS_PORT": value})
+    assert settings.metrics_address == address
+    assert settings.shown()["VAEVAL_METRICS_PORT"] == value
+
+
+@pytest.mark.parametrize("value", ["0", "65536", "-1", "9464/metrics", "host:", "ⅸ"])
+def test_what_is_no_port_is_refused(value: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        Settings.from_environment({"VAEVAL_METRICS_PORT": value})
+    assert caught.value.received == value
+    assert "1 to 65535" in str(caught.value.expected)
 
 
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])

@@ -20,6 +20,18 @@ def test_more_workers_than_devices_are_dealt_in_turn() -> None:
     assert [slot.device for slot in plan_slots([FIRST, SECOND], cores=16, workers=3)] == [FIRST, SECOND, FIRST]
 
 
+def test_each_device_may_have_several_slots() -> None:
+    slots = plan_slots([FIRST, SECOND], cores=16, slots_per_device=2)
+    assert [(slot.device, slot.threads) for slot in slots] == [(FIRST, 4), (SECOND, 4), (FIRST, 4), (SECOND, 4)]
+
+
+def test_the_number_of_slots_is_said_once() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        plan_slots([FIRST, SECOND], cores=16, workers=3, slots_per_device=2)
+    assert caught.value.received == "--workers 3 --slots-per-device 2"
+    assert "one of the two" in str(caught.value.expected)
+
+
 def test_fewer_workers_than_devices_leave_devices_free() -> None:
     assert [slot.device for slot in plan_slots([FIRST, SECOND], cores=16, workers=1)] == [FIRST]
 
@@ -32,12 +44,12 @@ def test_a_given_number_of_threads_is_kept() -> None:
     assert [slot.threads for slot in plan_slots([CPU], cores=2, workers=2, threads=5)] == [5, 5]
 
 
-@pytest.mark.parametrize("arguments", [{"workers": 0}, {"workers": -3}, {"threads": 0}])
+@pytest.mark.parametrize("arguments", [{"workers": 0}, {"workers": -3}, {"slots_per_device": 0}, {"threads": 0}])
 def test_a_number_below_one_is_refused(arguments: dict[str, int]) -> None:
     ((name, value),) = arguments.items()
     with pytest.raises(InvalidInput) as caught:
         plan_slots([CPU], cores=2, **arguments)
-    assert str(caught.value) == f"--{name} is too small. Received: {value} Expected: at least 1"
+    assert str(caught.value) == f"--{name.replace('_', '-')} is too small. Received: {value} Expected: at least 1"
 
 
 def test_a_gpu_is_pinned_by_uuid_because_indices_differ_between_libraries() -> None:

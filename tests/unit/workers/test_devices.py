@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -28,6 +28,7 @@ class FakeNvml(ModuleType):
         self._gpus = gpus
         self._has_driver = has_driver
         self.open = 0
+        self.near = 0
 
     def nvmlInit(self) -> None:  # noqa: N802
         if not self._has_driver:
@@ -62,6 +63,21 @@ class FakeNvml(ModuleType):
 
     def nvmlDeviceGetName(self, handle: str) -> str:  # noqa: N802
         return "H200 MIG 1g" if handle.startswith("MIG") else "H200"
+
+    def nvmlDeviceGetMemoryInfo(self, handle: str) -> SimpleNamespace:  # noqa: N802
+        if handle.endswith("integrated"):
+            raise NvmlError("not supported")
+        return SimpleNamespace(total=18 * 10**9 if handle.startswith("MIG") else 141 * 10**9, used=7 * 10**9)
+
+    def nvmlDeviceGetHandleByUUID(self, uuid: str) -> str:  # noqa: N802
+        if uuid not in self._gpus:
+            raise NvmlError("not found")
+        return uuid
+
+    def nvmlDeviceGetCpuAffinity(self, handle: str, words: int) -> list[int]:  # noqa: N802
+        if handle.endswith("integrated"):
+            raise NvmlError("not supported")
+        return ([self.near] + [0] * words)[:words]
 
 
 def use(monkeypatch: pytest.MonkeyPatch, fake: FakeNvml) -> FakeNvml:
@@ -141,6 +157,21 @@ def test_a_divided_gpu_is_replaced_by_its_parts(monkeypatch: pytest.MonkeyPatch)
         ("GPU-bbb2", "gpu 1 (H200)"),
     ]
     assert uuids("MIG-y") == ["MIG-y"]
+
+
+def test_the_memory_of_a_device_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, FakeNvml({"GPU-aaa1": [], "GPU-bbb2": ["MIG-x"], "GPU-integrated": []}))
+    assert [device.memory_bytes for device in find_gpus()] == [141 * 10**9, 18 * 10**9, None]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system cannot keep processes on cores")
+def test_the_cores_near_a_gpu_are_known_unless_they_are_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3, 64})
+    fake = use(monkeypatch, FakeNvml({"GPU-aaa1": ["MIG-x"], "GPU-integrated": []}))
+    fake.near = 0b11010  # core 4 is not ours to use
+    assert [device.cores for device in find_gpus()] == [{1, 3}, frozenset()]
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {1, 3})
+    assert [device.cores for device in find_gpus()] == [frozenset(), frozenset()]
 
 
 def test_the_library_is_closed_after_use(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,7 +56,9 @@ def test_a_refused_renewal_is_told_to_the_one_who_computes() -> None:
     renew = Renewals(True, False)
     with Heartbeat(renew, every=SOON) as heartbeat:
         renew.wait_for(2)
-    with pytest.raises(ClaimLost, match=r"it was cancelled, or its lease ended .* Expected: a lease that is renewed"):
+    with pytest.raises(
+        ClaimLost, match=r"it was cancelled, or its lease ended .* Expected: a lease that is renewed in time"
+    ):
         heartbeat.check()
 
 
@@ -88,6 +90,32 @@ def test_a_lease_is_not_renewed_before_a_beat_has_passed() -> None:
     with Heartbeat(renew, every=600.0):
         pass
     assert renew.count == 0
+
+
+def test_a_computation_without_a_sign_of_life_is_given_up(caplog: pytest.LogCaptureFixture) -> None:
+    renew, gave_up = Renewals(True), threading.Event()
+    with Heartbeat(renew, every=SOON, stall_seconds=0.0, on_stall=gave_up.set) as heartbeat:
+        assert gave_up.wait(WAIT_SECONDS)
+        with pytest.raises(ClaimLost, match="batches that end"):
+            heartbeat.check()
+    assert renew.count == 0
+    assert "work_stalled" in caplog.messages
+
+
+def test_signs_of_life_keep_the_claim() -> None:
+    renew, gave_up = Renewals(True), threading.Event()
+    with Heartbeat(renew, every=SOON, stall_seconds=WAIT_SECONDS, on_stall=gave_up.set) as heartbeat:
+        heartbeat.check()
+        renew.wait_for(5)
+    assert not gave_up.is_set()
+
+
+def test_giving_up_is_tried_again_while_the_database_is_away_and_the_claim_is_never_renewed() -> None:
+    renew, give_up = Renewals(True), Renewals(ServiceUnreachable("The database does not answer."), True)
+    with Heartbeat(renew, every=SOON, stall_seconds=0.0, on_stall=give_up) as heartbeat:
+        give_up.wait_for(2)
+        heartbeat._thread.join(WAIT_SECONDS)
+    assert (renew.count, give_up.count) == (0, 2)
 
 
 def test_lines_logged_by_the_heartbeat_name_the_shard() -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, select, update
 
 from scheduler.composition import Application, open_application
 from scheduler.lifecycle import EvaluationState, ShardState
 from scheduler.settings import Settings
 from scheduler.store import tables
+from scheduler.store.artifact_keys import shard_key
 from scheduler.store.base import CheckpointLocation, ShardClaim
 from scheduler.store.clock import database_now_plus
 from vaeval_core.checkpoints.base import VaeAdapter
@@ -23,7 +26,7 @@ from vaeval_core.features.catalogue import load_extractor
 from vaeval_core.images.catalogue import survey_images
 from vaeval_core.types import IndexRange
 from workers.loaded_models import LoadedModels
-from workers.shard_runner import RunOutcome, ShardRunner, make_runner, shard_key
+from workers.shard_runner import RunOutcome, ShardRunner, make_runner
 
 pytestmark = pytest.mark.slow
 
@@ -42,10 +45,16 @@ class InterferingModels(LoadedModels):
         return super().adapter(checkpoint)
 
 
-def runner_with(application: Application, happens: Callable[[], None], *, lease_seconds: float = 60.0) -> ShardRunner:
-    models = InterferingModels(application, happens)
+def runner_with(
+    application: Application, happens: Callable[[], None], *, lease_seconds: float = 60.0, stall_seconds: float = 300.0
+) -> ShardRunner:
     return ShardRunner(
-        application.work, application.artifacts, models, worker="first@here", lease_seconds=lease_seconds
+        application.work,
+        application.artifacts,
+        InterferingModels(application, happens),
+        worker="first@here",
+        lease_seconds=lease_seconds,
+        stall_seconds=stall_seconds,
     )
 
 
@@ -158,7 +167,7 @@ def arrays_of(application: Application, claim: ShardClaim) -> None:
     else:
         adapter = load(Path(claim.checkpoint.uri), claim.checkpoint.digest)
         arrays = measure_shard(adapter, images, extractor, claim.protocol, claim.index_range)
-    file = application.artifacts.write_arrays(shard_key(claim), arrays)
+    file = application.artifacts.write_arrays(shard_key(claim.owner, claim.owner_id, claim.number, claim.token), arrays)
     assert application.work.finish_shard(claim, file, 1.0)
 
 
@@ -344,3 +353,70 @@ def test_a_worker_whose_heartbeat_is_refused_stops_in_the_middle(
         # Beats every 0.5 s, five leases: the first beat comes too late and is refused.
         assert runner_with(application, wait_for_refusal, lease_seconds=2.0).run_one() is RunOutcome.CLAIM_LOST
         assert files(application, "**/*") == written_before
+
+
+def test_a_worker_at_a_cancelled_shard_stops_with_its_next_heartbeat(
+    application: Application, submit: Callable[..., object]
+) -> None:
+    submit(application, images=64, shard_size=64)
+    make_runner(application, "other@here").run_one()
+    written_before = files(application, "**/*")
+
+    def cancel_and_wait_for_the_heartbeat() -> None:
+        application.submissions.cancel([1])
+        heartbeat = next(thread for thread in threading.enumerate() if thread.name == "heartbeat")
+        heartbeat.join(WAIT_SECONDS)
+
+    runner = runner_with(application, cancel_and_wait_for_the_heartbeat, lease_seconds=0.4)
+    assert runner.run_one() is RunOutcome.CLAIM_LOST
+    assert application.reads.evaluation(1).state is EvaluationState.CANCELLED
+    assert files(application, "**/*") == written_before
+
+
+def test_a_shard_that_hangs_is_queued_again_with_the_reason(
+    application: Application, submit: Callable[..., object]
+) -> None:
+    submit(application, images=64, shard_size=64)
+    make_runner(application, "other@here").run_one()
+
+    def hang_until_given_up() -> None:
+        heartbeat = next(thread for thread in threading.enumerate() if thread.name == "heartbeat")
+        heartbeat.join(WAIT_SECONDS)
+
+    hanging = runner_with(application, hang_until_given_up, lease_seconds=0.4, stall_seconds=0.1)
+    assert hanging.run_one() is RunOutcome.CLAIM_LOST
+    assert shards(application) == {ShardState.FINISHED: 1, ShardState.QUEUED: 1}
+    (reason,) = application.database.read(
+        lambda connection: connection.scalars(
+            select(tables.shards.c.error).where(tables.shards.c.error.is_not(None))
+        ).all()
+    )
+    assert reason == "No batch was finished for 0.1 s after 0 images; its worker was taken for stuck."
+    application.database.write(without_pause_between_attempts)
+    assert make_runner(application, "other@here").run_one() is RunOutcome.FINISHED
+    assert application.reads.evaluation(1).state is EvaluationState.FINISHED
+
+
+def test_a_full_disk_is_an_error_of_that_shard_alone_and_of_no_score(
+    application: Application, submit: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(application, latent_sizes=(2, 3), images=64, shard_size=32)
+    runner = make_runner(application, "first@here")
+    for _ in range(3):
+        assert runner.run_one() is RunOutcome.FINISHED
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        assert runner.run_one() is RunOutcome.FAILED
+    assert "failed" not in shards(application)
+    (attempt,) = application.reads.failed_attempts(1)
+    assert (attempt.shard, attempt.attempt) == (1, 1)
+    assert "No space is left for the artifacts." in attempt.reason
+    application.database.write(without_pause_between_attempts)
+    run_until_idle(runner)
+    states = {record.evaluation_id: record.state for record in application.reads.evaluations()}
+    assert states == {1: EvaluationState.FINISHED, 2: EvaluationState.FINISHED}
+    assert files(application, "evaluations/*/shards/*") == []

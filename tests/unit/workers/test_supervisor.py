@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import signal
 import socket
 import threading
 from collections.abc import Iterator
 
+import psutil
 import pytest
 
 from scheduler.composition import Application
@@ -103,6 +105,8 @@ def test_a_worker_is_alive_from_its_report_to_its_goodbye(application: Applicati
     report_alive(application.work, "slot0@here", pid=4711, plan=plan)
     (record,) = application.reads.workers()
     assert (record.worker, record.pid, record.device, record.threads) == ("slot0@here", 4711, "cpu", 3)
+    assert record.memory_bytes == psutil.virtual_memory().total
+    assert record.versions["keras"] == importlib.metadata.version("keras")
     assert record.is_alive
     retire(application.work, ["slot0@here"])
     assert not application.reads.workers()[0].is_alive

@@ -7,11 +7,14 @@ import json
 import logging
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
 
-from workers.log_format import set_up_logging
+from scheduler.composition import open_application
+from scheduler.log_format import set_up_logging
+from scheduler.settings import Settings
 
 
 class Terminal(io.StringIO):
@@ -125,3 +128,11 @@ def test_celery_does_not_announce_every_message() -> None:
     set_up_logging(stream=stream)
     logging.getLogger("celery.worker.strategy").info("Task vaeval.work received")
     assert lines(stream) == []
+
+
+def test_making_the_tables_of_a_new_home_is_no_news(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    set_up_logging(stream=stream)
+    open_application(Settings.from_environment({"VAEVAL_HOME": str(tmp_path)})).close()
+    logging.getLogger("scheduler").info("lost_work_found", extra={"shards": 2})
+    assert [line["event"] for line in lines(stream)] == ["lost_work_found"]

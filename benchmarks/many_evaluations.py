@@ -1,0 +1,117 @@
+"""A database with many finished evaluations, written as rows in bulk: what a team has after years."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Table, insert
+
+from scheduler.store.database import Database
+from scheduler.store.tables import checkpoints, datasets, evaluations, protocols, reference_sets, scores
+from tests.factories import digest, protocol
+
+METRICS = ("fid", "rfid", "mse", "cross_entropy", "psnr", "kl")
+BATCH = 5_000
+
+
+def fill(database: Database, num_evaluations: int, *, num_protocols: int = 1) -> None:
+    """Write so many finished evaluations with six scores each, dealt to the protocols in turn; ids begin at 1."""
+
+    def work(connection: Connection) -> None:
+        now = datetime.now(UTC)
+        specs = [protocol(seed=seed) for seed in range(num_protocols)]
+        data = {"digest": digest("digits"), "uri": "digits:test", "name": "digits:test", "num_images": 500}
+        connection.execute(insert(datasets), [{"id": 1, **data, "created_at": now}])
+        connection.execute(
+            insert(protocols),
+            [
+                {
+                    "id": number + 1,
+                    "fingerprint": spec.fingerprint,
+                    "name": f"protocol-{number}",
+                    "spec": spec.model_dump(mode="json"),
+                    "dataset_id": 1,
+                    "extractor": spec.extractor.name,
+                    "seed": spec.seed,
+                    "num_samples": spec.num_samples,
+                    "num_reconstructions": spec.num_reconstructions,
+                    "created_at": now,
+                }
+                for number, spec in enumerate(specs)
+            ],
+        )
+        lease = {"lease_token": 1, "attempts": 1}
+        reference = {"id": 1, "key": specs[0].reference_key, "protocol_id": 1, "state": "finished", "submitted_at": now}
+        connection.execute(insert(reference_sets), [{**reference, **lease, "file_key": "references/1/merged"}])
+        generator = random.Random(0)
+        in_batches(connection, checkpoints, (_checkpoint(number, now) for number in range(1, num_evaluations + 1)))
+        in_batches(
+            connection,
+            evaluations,
+            (
+                {
+                    "id": number,
+                    "checkpoint_id": number,
+                    "protocol_id": number % num_protocols + 1,
+                    "reference_id": 1,
+                    "priority": 0,
+                    "state": "finished",
+                    "submitted_at": now,
+                    "started_at": now,
+                    "finished_at": now + timedelta(seconds=number),
+                    **lease,
+                }
+                for number in range(1, num_evaluations + 1)
+            ),
+        )
+        in_batches(
+            connection,
+            scores,
+            (
+                {
+                    "evaluation_id": number,
+                    "metric": metric,
+                    "version": 1,
+                    "value": generator.uniform(5.0, 300.0),
+                    "std_error": 0.5,
+                    "num_images": 10_000,
+                    "kind": "finite",
+                    "components": [],
+                    "warnings": [],
+                }
+                for number in range(1, num_evaluations + 1)
+                for metric in METRICS
+            ),
+        )
+
+    database.write(work)
+    database.write(lambda connection: connection.exec_driver_sql("ANALYZE"))
+
+
+def in_batches(connection: Connection, table: Table, rows: Iterator[dict[str, Any]]) -> None:
+    """Insert rows, however many."""
+    batch: list[dict[str, Any]] = []
+    for row in rows:
+        batch.append(row)
+        if len(batch) == BATCH:
+            connection.execute(insert(table), batch)
+            batch = []
+    if batch:
+        connection.execute(insert(table), batch)
+
+
+def _checkpoint(number: int, now: datetime) -> dict[str, Any]:
+    name = f"sweep-{number // 100}/step-{number % 100}"
+    return {
+        "id": number,
+        "digest": digest(name),
+        "uri": f"/checkpoints/{name}",
+        "name": name,
+        "step": number % 100,
+        "description": {"format": "linear-gaussian", "latent_shape": [2]},
+        "tags": {"beta": "4"},
+        "created_at": now,
+    }

@@ -1,0 +1,96 @@
+"""What the stores answer to questions about evaluations: what a command changed, and what went wrong in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from scheduler.lifecycle import EvaluationState
+
+OwnerKind = Literal["evaluation", "reference"]
+"""What a shard is a part of."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChangedEvaluation:
+    """What became of one evaluation that was to be cancelled, or queued again."""
+
+    evaluation_id: int
+    checkpoint_name: str
+    before: EvaluationState
+    state: EvaluationState
+
+    @property
+    def is_changed(self) -> bool:
+        """False if there was nothing to do in its state."""
+        return self.before is not self.state
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetryReceipt:
+    """What became of evaluations that were to be queued again; `new_shards` is how often the bell must ring."""
+
+    evaluations: tuple[ChangedEvaluation, ...]
+    new_shards: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailedAttempt:
+    """An attempt that came to nothing, of an evaluation or of the reference that it needs.
+
+    Attributes:
+        owner: Whose.
+        shard: Number of the shard; None for a finalisation.
+        attempt: Which attempt it was, from 1; None where a file was lost that an earlier attempt had made.
+        worker: Who made it.
+        at: When that was recorded.
+        reason: Why, in a sentence or in the words of a library.
+    """
+
+    owner: OwnerKind
+    shard: int | None
+    attempt: int | None
+    worker: str | None
+    at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LostWork:
+    """A shard or a finalisation whose worker stopped answering.
+
+    Attributes:
+        owner: What it is a part of.
+        owner_id: Row id of that.
+        shard: Number of the shard; None for a finalisation.
+        worker: Who had it.
+        attempt: Which attempt that was.
+        is_failed: True if it was the last.
+    """
+
+    owner: OwnerKind
+    owner_id: int
+    shard: int | None
+    worker: str | None
+    attempt: int
+    is_failed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class JournalLine:
+    """One line of the journal, as far as a worker is concerned."""
+
+    number: int
+    action: str
+    worker: str | None
+    detail: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class JournalPage:
+    """Lines of the journal, and how far it goes."""
+
+    last: int
+    lines: tuple[JournalLine, ...]

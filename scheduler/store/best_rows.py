@@ -1,0 +1,136 @@
+"""The best of each leaderboard without ranking all of it: the order of `evaluations` by FID is an index, and its first entries
+are the answer. What a row holds is read for those alone. Functions on a connection inside a reading transaction.
+
+The rows are those of the view `leaderboard`, which is for people who ask in SQL and ranks everything.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, desc, func, select
+
+from scheduler.lifecycle import EvaluationState
+from scheduler.store.owners import among
+from scheduler.store.tables import checkpoints, datasets, evaluations, protocols, scores
+from scheduler.store.views import leaderboard
+
+_FACTS: dict[str, ColumnElement[Any]] = {
+    "evaluation": evaluations.c.id,
+    "checkpoint": checkpoints.c.name,
+    "step": checkpoints.c.step,
+    "protocol": protocols.c.name,
+    "num_samples": protocols.c.num_samples,
+    "num_reconstructions": protocols.c.num_reconstructions,
+    "seed": protocols.c.seed,
+    "extractor": protocols.c.extractor,
+    "dataset": datasets.c.name,
+    "tags": checkpoints.c.tags,
+    "fingerprint": protocols.c.fingerprint,
+    "finished_at": evaluations.c.finished_at,
+}
+"""Columns of the view that are no metrics; all others but `rank` are the name of one, alone or with `_std_error` or `_bias`."""
+
+ALIKE_BUT_FOR_SEED = ("dataset", "protocol", "extractor", "num_samples", "num_reconstructions")
+"""Columns of the view `leaderboard` that are the same for protocols which differ in nothing but their seed."""
+
+_finished = evaluations.c.state == EvaluationState.FINISHED
+
+
+def best_rows(connection: Connection, prefix: str | None, top: int) -> tuple[Mapping[str, Any], ...]:
+    """The best of each protocol, protocols in the order of `ReadStore.leaderboard`.
+
+    Args:
+        connection: Inside a transaction.
+        prefix: Of the fingerprints that are wanted, or None for all.
+        top: Rows of each, ranked ones first.
+    """
+    ranks = {
+        evaluation_id: rank
+        for protocol_id in _protocols(connection, prefix)
+        for evaluation_id, rank in _ranked(connection, protocol_id, top)
+    }
+    return tuple(_rows(connection, ranks))
+
+
+def _protocols(connection: Connection, prefix: str | None) -> Sequence[int]:
+    latest = (
+        select(evaluations.c.finished_at)
+        .where(_finished, evaluations.c.protocol_id == protocols.c.id)
+        .order_by(evaluations.c.finished_at.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    facts = {
+        "dataset": datasets.c.name,
+        "protocol": protocols.c.name,
+        **{name: protocols.c[name] for name in ("extractor", "num_samples", "num_reconstructions")},
+    }
+    boards = (
+        select(
+            protocols.c.id,
+            protocols.c.fingerprint,
+            protocols.c.seed,
+            latest.label("latest"),
+            *(facts[name].label(name) for name in ALIKE_BUT_FOR_SEED),
+        )
+        .join(datasets, datasets.c.id == protocols.c.dataset_id)
+        .subquery()
+    )
+    alike = [boards.c[name] for name in ALIKE_BUT_FOR_SEED]
+    statement = (
+        select(boards.c.id)
+        .where(boards.c.latest.is_not(None))
+        .order_by(
+            desc(func.max(boards.c.latest).over(partition_by=alike)),
+            *alike,
+            boards.c.seed,
+            desc(boards.c.latest),
+            boards.c.fingerprint,
+        )
+    )
+    if prefix is not None:
+        statement = statement.where(boards.c.fingerprint.startswith(prefix))
+    return connection.scalars(statement).all()
+
+
+def _ranked(connection: Connection, protocol_id: int, top: int) -> Iterator[tuple[int, int | None]]:
+    """Number and rank of the best; equal values share a rank, and what has none comes last."""
+    of_board = select(evaluations.c.id, evaluations.c.fid).where(_finished, evaluations.c.protocol_id == protocol_id)
+    with_value = of_board.where(evaluations.c.fid.is_not(None)).order_by(evaluations.c.fid, evaluations.c.id)
+    place, rank, value = 0, 0, None
+    for row in connection.execute(with_value.limit(top)):
+        place += 1
+        if row.fid != value:
+            rank, value = place, row.fid
+        yield row.id, rank
+    without = of_board.where(evaluations.c.fid.is_(None)).order_by(evaluations.c.id)
+    if place < top:
+        for row in connection.execute(without.limit(top - place)):
+            yield row.id, None
+
+
+def _rows(connection: Connection, ranks: Mapping[int, int | None]) -> Iterator[dict[str, Any]]:
+    """In the order of the ranks' keys."""
+    ids = list(ranks)
+    facts = connection.execute(
+        select(*(column.label(name) for name, column in _FACTS.items()))
+        .select_from(evaluations)
+        .join(checkpoints, checkpoints.c.id == evaluations.c.checkpoint_id)
+        .join(protocols, protocols.c.id == evaluations.c.protocol_id)
+        .join(datasets, datasets.c.id == protocols.c.dataset_id)
+        .where(among(evaluations.c.id, ids))
+    ).mappings()
+    known: dict[int, dict[str, Any]] = {row["evaluation"]: dict(row) for row in facts}
+    numbers: dict[int, dict[str, float | None]] = defaultdict(dict)
+    for row in connection.execute(select(scores).where(among(scores.c.evaluation_id, ids))):
+        numbers[row.evaluation_id] |= {
+            row.metric: row.value,
+            f"{row.metric}_std_error": row.std_error,
+            f"{row.metric}_bias": row.bias,
+        }
+    for evaluation_id, rank in ranks.items():
+        found = {**numbers[evaluation_id], **known[evaluation_id], "rank": rank}
+        yield {column.name: found.get(column.name) for column in leaderboard.c}

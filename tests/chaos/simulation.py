@@ -1,0 +1,242 @@
+"""One seeded schedule: real workers' code on simulated processes, and everything that can happen to them, in one order.
+
+    disturbed   a few hundred steps: processes go on, die, freeze, lose answers; leases end; files are cut, altered, lost;
+                announcements are wiped and doubled; evaluations are cancelled, queued again, submitted again
+    calm        nothing more happens; what is frozen thaws; everything must come to an end by itself
+    again       what the disturbances failed or cancelled is queued again, and must finish too
+
+Only one process runs at a time, and leases end when the schedule says so. So a seed and a kind of database give the same
+schedule on every machine.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from scheduler.composition import Application
+from scheduler.lifecycle import EvaluationState
+from scheduler.recovery import Recovery
+from scheduler.store.sql_work import SqlWorkStore
+from scheduler.submission import announce, register
+from tests.chaos.interference import Interference
+from tests.chaos.simulated_process import LEASE_SECONDS, Bell, PoisonedModels, SimulatedProcess, Verdict
+from tests.chaos.workload import POISON, Workload
+from vaeval_core.errors import ServiceUnreachable, VaevalError
+
+PROCESSES = 3
+LONGEST_CALM = 5_000
+"""Steps after which a schedule that is not over never will be."""
+
+_DEADLY = (Verdict.DIE_BEFORE, Verdict.DIE_AFTER, Verdict.DIE_WITHIN)
+
+
+@dataclass
+class Simulation:
+    """One schedule on one database.
+
+    Args:
+        seed: Decides everything.
+        application: On an empty database, with artifacts of its own.
+        workload: What is evaluated.
+        models: Kept between schedules, for speed.
+    """
+
+    seed: int
+    application: Application
+    workload: Workload
+    models: PoisonedModels
+    story: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        work = SqlWorkStore(self.application.database, lease_seconds=LEASE_SECONDS)
+        self.application = replace(self.application, work=work)
+        self.random = random.Random(self.seed)
+        self.bell = Bell()
+        # A maintenance lease that no schedule outlives: that one ends is the schedule's doing too.
+        watching = replace(self.application.settings, sweep_seconds=LEASE_SECONDS)
+        self.watchers = [
+            Recovery(self.application.recovery, self.bell, owner=owner, settings=watching)
+            for owner in ("supervisor", "scheduler")
+        ]
+        self.interference = Interference(self.application, self.random)
+        self.processes: list[SimulatedProcess] = []
+        self.started = 0
+        self.has_poison = self.random.random() < 0.25
+        self.steps = self.random.randint(60, 300)
+        # How wild it is, and where: some schedules kill a lot, some lose answers, some do a little of everything.
+        self.odds = {
+            verdict: self.random.choice((0.0, 0.005, 0.02)) for verdict in Verdict if verdict is not Verdict.GO
+        }
+
+    def run(self) -> None:
+        """All of it; what it ends with is for `tests.chaos.invariants` to judge."""
+        try:
+            self._submit()
+            self._disturbed()
+            self._calm()
+            self._again()
+        finally:
+            for process in self.processes:
+                process.kill()
+
+    # --- the three parts ----------------------------------------------------------------------------------------------
+
+    def _submit(self) -> None:
+        requests = [*self.workload.requests, *(self.workload.poison if self.has_poison else [])]
+        self._tell(f"submitted {len(requests)} evaluations")
+        receipt = register(self.application, self.workload.digits, requests)
+        announce(self.bell, receipt)
+
+    def _disturbed(self) -> None:
+        for _ in range(self.steps):
+            self._start_missing(odds=0.5)
+            happening = self._happening()
+            if happening is None:
+                self._let_one_go_on()
+            else:
+                happening()
+
+    def _calm(self) -> None:
+        self._tell("calm")
+        self.bell.is_away = False
+        for _ in range(LONGEST_CALM):
+            self._start_missing(odds=1.0)
+            ready = [process for process in self.processes if not process.hears_the_bell]
+            if ready or self.bell.announcements:
+                self._let_one_go_on(calm=True)
+            elif self.application.reads.progress().is_over and not self.application.recovery.claimable():
+                return
+            else:
+                self.interference.end_leases_of_others([])
+                self.interference.end_pauses()
+                self._sweep()
+        raise TimeoutError(f"not over after {LONGEST_CALM} calm steps")
+
+    def _again(self) -> None:
+        stopped = [
+            record.evaluation_id
+            for record in self.application.reads.evaluations()
+            if record.state is not EvaluationState.FINISHED and not record.checkpoint_uri.endswith(POISON)
+        ]
+        if stopped:
+            self._tell(f"queued again: {stopped}")
+            announce(self.bell, self.application.submissions.retry(stopped))
+            self._calm()
+
+    # --- what can happen ----------------------------------------------------------------------------------------------
+
+    def _happening(self) -> Callable[[], None] | None:
+        """One thing out of the ordinary, or None: then somebody goes on."""
+        happenings: dict[Callable[[], None], float] = {
+            self._sweep: 0.05,
+            self._end_leases: 0.03,
+            self._end_pauses: 0.03,
+            self._wipe_broker: 0.01,
+            self._ring_five_times: 0.01,
+            self._broker_goes_or_comes: 0.01,
+            self._damage_a_file: 0.01,
+            self._cancel: 0.004,
+            self._retry: 0.01,
+            self._submit_again: 0.01,
+            self._pass_on_maintenance: 0.01,
+        }
+        draw = self.random.random()
+        for happening, odds in happenings.items():
+            draw -= odds
+            if draw < 0:
+                return happening
+        return None
+
+    def _let_one_go_on(self, *, calm: bool = False) -> None:
+        able = [process for process in self.processes if self.bell.announcements or not process.hears_the_bell]
+        if not able:
+            return
+        process = self.random.choice(able)
+        waited_for = process.waits_for
+        if process.hears_the_bell:
+            self.bell.announcements -= 1
+        verdict = Verdict.GO if calm else self._verdict()
+        process.step(verdict)
+        if verdict is not Verdict.GO or waited_for != "bell":
+            self._tell(f"{process.name}: {waited_for}, {verdict}")
+        if waited_for in {"fail_shard", "release_finalise"}:
+            self.interference.hold_pauses()
+        if process.is_dead:
+            self._tell(f"{process.name} is dead")
+            self.processes.remove(process)
+
+    def _verdict(self) -> Verdict:
+        draw = self.random.random()
+        for verdict, odds in self.odds.items():
+            draw -= odds
+            if draw < 0:
+                return verdict
+        return Verdict.GO
+
+    def _start_missing(self, *, odds: float) -> None:
+        while len(self.processes) < PROCESSES and self.random.random() < odds:
+            self.started += 1
+            self.processes.append(SimulatedProcess(f"process-{self.started}", self.application, self.models))
+
+    def _sweep(self) -> None:
+        watcher = self.random.choice(self.watchers)
+        try:
+            report = watcher.step()
+        except ServiceUnreachable:
+            report = None
+        self._tell(f"sweep: {report if report is None else report.lost}")
+
+    def _end_leases(self) -> None:
+        living = [process.name for process in self.processes]
+        frozen = self.random.sample(living, self.random.randint(0, len(living)))
+        self._tell(f"leases end: those of the dead, and of {sorted(frozen)}")
+        self.interference.end_leases_of_others([name for name in living if name not in frozen])
+
+    def _end_pauses(self) -> None:
+        self.interference.end_pauses()
+
+    def _wipe_broker(self) -> None:
+        self._tell("the broker is wiped")
+        self.bell.announcements = 0
+
+    def _ring_five_times(self) -> None:
+        self._tell("every announcement comes five times")
+        self.bell.announcements += 4 * min(self.bell.announcements, 20)
+
+    def _broker_goes_or_comes(self) -> None:
+        self.bell.is_away = not self.bell.is_away
+        self._tell("the broker " + ("goes away" if self.bell.is_away else "is back"))
+
+    def _damage_a_file(self) -> None:
+        self._tell(self.interference.damage_a_file(Path(self.application.artifacts.url)))
+
+    def _cancel(self) -> None:
+        number = self.random.randint(1, 3)
+        self._tell(f"cancelled: {self.application.submissions.cancel([number])}")
+
+    def _retry(self) -> None:
+        number = self.random.randint(1, 3)
+        receipt = self.application.submissions.retry([number])
+        self._tell(f"retried: {receipt}")
+        self._announce_if_possible(lambda: announce(self.bell, receipt))
+
+    def _submit_again(self) -> None:
+        request = self.random.choice(self.workload.requests)
+        receipt = register(self.application, self.workload.digits, [request])
+        self._tell(f"submitted again: {receipt}")
+        self._announce_if_possible(lambda: announce(self.bell, receipt))
+
+    def _pass_on_maintenance(self) -> None:
+        self.interference.end_maintenance_lease()
+
+    def _announce_if_possible(self, ring: Callable[[], None]) -> None:
+        try:
+            ring()
+        except VaevalError:
+            self._tell("nobody was told")
+
+    def _tell(self, line: str) -> None:
+        self.story.append(line)

@@ -1,0 +1,119 @@
+"""A slot as the chaos suite starts it: the real one, with named points in its pool process where a schedule may strike.
+
+The points exist in no other process: production code knows nothing of them. They are looked up in the folder that CHAOS_ORDERS
+names. A file there, called like a point, is an order for whoever comes to it first, and says what is to happen:
+
+    kill          kill -9 of this process              stop         SIGSTOP of this process, until somebody sends SIGCONT
+    kill parent   kill -9 of the slot above it         disk full    the file does not fit
+
+Points are `before NAME` and `after NAME` for every call to the database and the artifacts, such as `after write_arrays`, which
+is between the rename of a shard's file and its row, and `within write_arrays`, which is before the rename.
+CHAOS_CLOCK is added to this process's clock, and CHAOS_SECONDS is how long a shard takes, without using the processor.
+"""
+# ruff: noqa: E402
+
+from __future__ import annotations
+
+import os
+import time
+
+_CLOCK = time.time
+if os.environ.get("CHAOS_CLOCK"):
+    # Before anything else is imported, so that everybody gets this clock.
+    time.time = lambda: _CLOCK() + float(os.environ["CHAOS_CLOCK"])
+
+import errno
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from scheduler.composition import Application
+from scheduler.store.base import CheckpointLocation
+from tests.chaos.workload import POISON
+from vaeval_core.checkpoints.base import VaeAdapter
+from workers import shard_runner, slot
+from workers.loaded_models import LoadedModels
+from workers.tasks import SlotLoader
+
+
+def at(point: str) -> None:
+    """Carry out the order for this point, if there is one: whoever removes the file has it."""
+    order = Path(os.environ["CHAOS_ORDERS"], point)
+    try:
+        what = order.read_text(encoding="utf-8")
+        order.unlink()
+    except FileNotFoundError:
+        return
+    if what == "disk full":
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    if what == "kill parent":
+        os.kill(os.getppid(), signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGSTOP if what == "stop" else signal.SIGKILL)
+
+
+class Pointed:
+    """A port with a point before and after each call."""
+
+    def __init__(self, port: object) -> None:
+        self._port = port
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._port, name)
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            at(f"before {name}")
+            answer = method(*arguments, **named)
+            at(f"after {name}")
+            return answer
+
+        return call
+
+
+class ChaosModels(LoadedModels):
+    """Real models; one of them kills, all of them take their time."""
+
+    def adapter(self, checkpoint: CheckpointLocation) -> VaeAdapter:
+        time.sleep(float(os.environ.get("CHAOS_SECONDS", "0")))
+        at("within a shard")
+        if checkpoint.uri.endswith(POISON):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().adapter(checkpoint)
+
+
+def make_runner(application: Application, worker: str) -> shard_runner.ShardRunner:
+    """The real runner on ports with points."""
+    settings = application.settings
+    return shard_runner.ShardRunner(
+        Pointed(application.work),  # type: ignore[arg-type]
+        Pointed(application.artifacts),  # type: ignore[arg-type]
+        ChaosModels(application.artifacts, settings.home / "weights"),
+        worker=worker,
+        lease_seconds=settings.lease_seconds,
+        stall_seconds=settings.stall_seconds,
+    )
+
+
+_REPLACE = Path.replace
+
+
+def replace(path: Path, target: Path) -> Path:
+    """`Path.replace` with a point before it."""
+    at("within write_arrays")
+    return _REPLACE(path, target)
+
+
+class ChaosLoader(SlotLoader):
+    """Sets the points in parent and pool process; only the latter comes to any."""
+
+    def on_worker_init(self) -> None:
+        """As the real one."""
+        super().on_worker_init()
+        shard_runner.make_runner = make_runner
+        Path.replace = replace  # type: ignore[assignment,method-assign]
+
+
+if __name__ == "__main__":
+    slot.LOADER = "tests.chaos.slot_entry:ChaosLoader"
+    raise SystemExit(slot.main(sys.argv[1], {int(core) for core in sys.argv[2:]}))
