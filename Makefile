@@ -9,7 +9,7 @@ IN_PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadsco
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test unit lint format clean
+.PHONY: help install demo test chaos unit lint format clean
 
 help: ## list the jobs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -28,6 +28,13 @@ demo: install ## train a small VAE, evaluate five checkpoints of it, print the l
 
 test: install lint ## everything: lint, then all tests
 	@$(BIN)/python -m pytest $(IN_PARALLEL)
+
+chaos: install ## seeded failures on both databases: 200 simulated schedules and 40 of real processes each; an hour
+	@for database in sqlite postgresql; do \
+		$(BIN)/python -m tests.chaos simulated $$database 0 200 || exit 1; \
+		$(BIN)/python -m tests.chaos processes $$database 0 40 || exit 1; \
+	done
+	@VAEVAL_TEST_EXAMPLES=300 $(BIN)/python -m pytest --timeout 0 tests/laws/test_store_machine.py
 
 unit: install ## the fast tests alone
 	@$(BIN)/python -m pytest $(IN_PARALLEL) -m "not service and not slow and not tensorflow" tests/unit

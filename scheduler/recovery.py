@@ -24,7 +24,7 @@ from vaeval_core.errors import ServiceUnreachable
 
 _LOG = logging.getLogger(__name__)
 
-_LEASE_SWEEPS = 2.0
+LEASE_SWEEPS = 2.0
 """Length of the maintenance lease in pauses between sweeps: renewed in time, and soon free if its holder dies."""
 
 
@@ -84,7 +84,7 @@ class Recovery:
         Raises:
             ServiceUnreachable: Database or broker does not answer. What the sweep did before stays done.
         """
-        self._is_holder = self._store.hold_maintenance(self._owner, _LEASE_SWEEPS * self._sweep_seconds)
+        self._is_holder = self._store.hold_maintenance(self._owner, LEASE_SWEEPS * self._sweep_seconds)
         if not self._is_holder:
             self.totals.last_at = math.nan
             return None

@@ -29,14 +29,14 @@ class Member:
         self._command = command
         self._environment = dict(environment)
         self._log = log
-        self.process: psutil.Popen | None = None
+        self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Start it, unless it runs."""
         if self.process is not None and self.process.poll() is None:
             return
         with self._log.open("ab") as log:
-            self.process = psutil.Popen(
+            self.process = subprocess.Popen(
                 self._command,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
@@ -57,9 +57,22 @@ class Member:
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
 
+    def reap(self) -> None:
+        """After its end: nothing of it is left."""
+        if self.process is not None:
+            self.process.wait()
+
+    def supervisors(self) -> list[psutil.Process]:
+        """The process itself, as one that can be stopped."""
+        try:
+            return [] if self.process is None or self.process.poll() is not None else [psutil.Process(self.process.pid)]
+        except psutil.NoSuchProcess:
+            return []
+
     def slots(self) -> list[psutil.Process]:
         """Parents of the slots."""
-        return [child for child in _children(self.process) if "tests.chaos.slot_entry" in _command_line(child)]
+        below = [child for supervisor in self.supervisors() for child in _children(supervisor)]
+        return [child for child in below if "tests.chaos.slot_entry" in _command_line(child)]
 
     def pool_processes(self) -> list[psutil.Process]:
         """Those that compute."""
@@ -111,11 +124,9 @@ def family(folder: Path) -> Iterator[psutil.Process]:
 
 def end_family(folder: Path) -> None:
     """kill -9 of all that was started for this folder."""
-    members = list(family(folder))
-    for member in members:
+    for member in family(folder):
         with contextlib.suppress(psutil.NoSuchProcess):
             member.kill()
-    psutil.wait_procs(members, timeout=30)
 
 
 def thaw(folder: Path) -> int:
@@ -129,9 +140,9 @@ def thaw(folder: Path) -> int:
     return count
 
 
-def _children(process: psutil.Process | None) -> list[psutil.Process]:
+def _children(process: psutil.Process) -> list[psutil.Process]:
     try:
-        return [] if process is None else process.children()
+        return list(process.children())
     except psutil.Error:
         return []
 

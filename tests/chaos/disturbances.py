@@ -101,7 +101,7 @@ def freeze_pool_process_past_its_lease(disturbed: Disturbed) -> None:
 
 def freeze_whole_host_past_its_lease(disturbed: Disturbed) -> None:
     host = disturbed.host()
-    frozen = [*host.pool_processes(), *host.slots(), *([host.process] if host.process else [])]
+    frozen = [*host.pool_processes(), *host.slots(), *host.supervisors()]
     _each(frozen, psutil.Process.suspend)
     time.sleep(LEASE_SECONDS + 1.0)
     _each(frozen, psutil.Process.resume)

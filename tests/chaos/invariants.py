@@ -23,6 +23,7 @@ SELECT evaluation_id, COUNT(*) FROM events WHERE action = 'evaluation.scored' GR
 NEEDED = """
 SELECT file_key FROM reference_sets WHERE file_key IS NOT NULL
 UNION SELECT pictures_key FROM evaluations WHERE pictures_key IS NOT NULL
+UNION SELECT influence_key FROM evaluations WHERE influence_key IS NOT NULL
 UNION SELECT file_key FROM shards WHERE reference_id IS NOT NULL AND file_key IS NOT NULL
 UNION SELECT s.file_key FROM shards s JOIN evaluations e ON e.id = s.evaluation_id
       WHERE e.state <> 'finished' AND s.file_key IS NOT NULL

@@ -19,7 +19,6 @@ from scheduler.composition import Application, open_application
 from scheduler.queue.celery_queue import CeleryWorkQueue
 from scheduler.settings import Settings
 from scheduler.store import schema
-from scheduler.store.base import EvaluationRecord
 from scheduler.store.database import Database
 from scheduler.submission import announce, register
 from tests.chaos.broker import Broker
@@ -29,7 +28,7 @@ from tests.chaos.interference import Interference
 from tests.chaos.invariants import violations
 from tests.chaos.proxy import Proxy
 from tests.chaos.simulated_schedules import Outcome
-from tests.chaos.workload import POISON, Scores, Workload, scores_of
+from tests.chaos.workload import Scores, Workload, is_struck, scores_of
 from vaeval_core.errors import VaevalError
 from workers.shard_runner import RunOutcome, make_runner
 
@@ -108,6 +107,8 @@ class ProcessSchedules:
     def close(self) -> None:
         """End all that was started."""
         end_family(self.folder)
+        for member in (self.here, self.there, self.watcher):
+            member.reap()
         self.broker.kill()
         for proxy in (self.broker_proxy, self.database_proxy):
             if proxy is not None:
@@ -192,12 +193,7 @@ class ProcessSchedules:
             quiet_since = (quiet_since or time.monotonic()) if is_quiet else None
 
     def _retry_what_was_struck_three_times(self, application: Application) -> None:
-        def is_innocent(record: EvaluationRecord) -> bool:
-            return (
-                record.state.is_terminal and record.state != "finished" and not record.checkpoint_uri.endswith(POISON)
-            )
-
-        struck = [record.evaluation_id for record in application.reads.evaluations() if is_innocent(record)]
+        struck = [record.evaluation_id for record in application.reads.evaluations() if is_struck(record)]
         if struck:
             application.submissions.retry(struck)
 

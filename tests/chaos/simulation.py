@@ -17,13 +17,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from scheduler.composition import Application
-from scheduler.lifecycle import EvaluationState
 from scheduler.recovery import Recovery
 from scheduler.store.sql_work import SqlWorkStore
 from scheduler.submission import announce, register
 from tests.chaos.interference import Interference
 from tests.chaos.simulated_process import LEASE_SECONDS, Bell, PoisonedModels, SimulatedProcess, Verdict
-from tests.chaos.workload import POISON, Workload
+from tests.chaos.workload import Workload, is_struck
 from vaeval_core.errors import ServiceUnreachable, VaevalError
 
 PROCESSES = 3
@@ -116,11 +115,7 @@ class Simulation:
         raise TimeoutError(f"not over after {LONGEST_CALM} calm steps")
 
     def _again(self) -> None:
-        stopped = [
-            record.evaluation_id
-            for record in self.application.reads.evaluations()
-            if record.state is not EvaluationState.FINISHED and not record.checkpoint_uri.endswith(POISON)
-        ]
+        stopped = [record.evaluation_id for record in self.application.reads.evaluations() if is_struck(record)]
         if stopped:
             self._tell(f"queued again: {stopped}")
             announce(self.bell, self.application.submissions.retry(stopped))

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from scheduler.composition import Application
-from scheduler.store.base import EvaluationRequest
+from scheduler.lifecycle import EvaluationState
+from scheduler.store.base import EvaluationRecord, EvaluationRequest
 from scheduler.submission import prepare
 from vaeval_core.checkpoints.catalogue import describe
 from vaeval_core.checkpoints.linear_gaussian import linear_gaussian_vae
@@ -73,6 +74,13 @@ class Workload:
             extractor="pixels-8x8",
         )
         return prepare([describe(path)], self.digits, request, extractor, seeds=seeds, shard_size=SHARD_SIZE)
+
+
+def is_struck(record: EvaluationRecord) -> bool:
+    """True if disturbances ended the evaluation: queued again, it must finish. Poison fails by itself, and is meant to."""
+    if record.state not in {EvaluationState.FAILED, EvaluationState.CANCELLED}:
+        return False
+    return not record.checkpoint_uri.endswith(POISON) or str(record.error).startswith("The reference failed")
 
 
 def scores_of(application: Application) -> Scores:

@@ -122,6 +122,7 @@ def test_a_pause_of_an_old_shard_gives_newcomers_no_advantage(stores: Stores) ->
     sweep(stores, "early", 40)
     stores.make_reference()
     assert stores.work.fail_shard(stores.claim(), "Out of memory.", retry=True)
+    stores.extend_pauses()
     work(stores, 2 * 20)
     sweep(stores, "late", 40)
     stores.end_pauses()

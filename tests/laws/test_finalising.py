@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
 from sqlalchemy.exc import IntegrityError
 
 from scheduler.lifecycle import EvaluationState
-from scheduler.store.base import FinaliseClaim, StoredFile
+from scheduler.store.base import FinaliseClaim, ShardClaim, StoredFile
 from tests.factories import digest, evaluation_request, protocol, score, scores, stored_file
 from tests.laws.stores import Stores, file_of
 from vaeval_core.evaluation_result import MetricValue, Score
@@ -77,6 +78,34 @@ class TestClaiming:
             finalised = Counter(number for numbers in threads.map(work, range(8)) for number in numbers)
         assert finalised == dict.fromkeys(range(1, 25), 1)
         assert stores.reads.progress().evaluations == {EvaluationState.FINISHED: 24}
+
+    def test_shards_that_finish_at_the_same_moment_lead_to_one_finalisation_each(self, stores: Stores) -> None:
+        """Eight threads finish the eight shards of an evaluation in the same instant and ask at once; 200 times."""
+        evaluations, shards = (200, 8) if not stores.database.is_sqlite else (40, 8)
+        eight = protocol(num_samples=32 * shards, num_reconstructions=0)
+        plan = plan_shards(32 * shards, 32)
+        stores.submit(
+            *(evaluation_request(f"sweep/{number}", protocol=eight, shards=plan) for number in range(evaluations))
+        )
+        stores.make_reference()
+        claims: dict[int, list[ShardClaim]] = defaultdict(list)
+        while claim := stores.work.claim_shard("worker-1"):
+            claims[claim.owner_id].append(claim)
+        together = Barrier(shards)
+
+        def finish(number: int) -> list[int]:
+            won = []
+            for mine in claims.values():
+                together.wait(60)
+                assert stores.work.finish_shard(mine[number], file_of(mine[number]), 1.0)
+                while finalise := stores.work.claim_finalise(f"worker-{number}"):
+                    won.append(finalise.owner_id)
+            return won
+
+        with ThreadPoolExecutor(shards) as threads:
+            finalised = Counter(number for numbers in threads.map(finish, range(shards)) for number in numbers)
+        assert finalised == dict.fromkeys(claims, 1)
+        assert len(finalised) == evaluations
 
     def test_the_more_urgent_evaluation_is_finalised_first(self, stores: Stores) -> None:
         stores.submit(evaluation_request("a"), evaluation_request("b", priority=3))

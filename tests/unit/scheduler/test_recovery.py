@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from scheduler.composition import Application, open_application
-from scheduler.recovery import Recovery
+from scheduler.recovery import LEASE_SWEEPS, Recovery
 from scheduler.settings import Settings
 from scheduler.store.base import SweepReport
 from scheduler.submission import prepare, register
@@ -145,6 +145,13 @@ def test_an_error_that_nobody_foresaw_does_not_end_the_watch(
     bell = BrokenOnce()
     run_until(recovery(application, bell), bell.rung)
     assert "a defect of ours" in caplog.text
+
+
+def test_a_dead_worker_is_noticed_within_75_seconds_by_default() -> None:
+    """Its lease ends, then somebody sweeps; if it held the maintenance lease itself, that has ended before."""
+    settings = Settings.from_environment({})
+    assert settings.lease_seconds + settings.sweep_seconds == 75
+    assert LEASE_SWEEPS * settings.sweep_seconds <= settings.lease_seconds
 
 
 def test_one_who_leaves_hands_the_lease_over_at_once(application: Application) -> None:
