@@ -150,6 +150,7 @@ class FinaliseClaim:
         shards: The shard files in shard order.
         reference: The merged reference file; None when a reference itself is finalised.
         description: The checkpoint's stored description; None when a reference is finalised.
+        reference_shards: The shard files of that reference in shard order; none when a reference itself is finalised.
     """
 
     owner: OwnerKind
@@ -159,6 +160,7 @@ class FinaliseClaim:
     shards: tuple[StoredFile, ...]
     reference: StoredFile | None
     description: Mapping[str, Any] | None
+    reference_shards: tuple[StoredFile, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -258,6 +258,9 @@ def test_show_for_people_has_scores_and_what_they_rest_on(vaeval: Vaeval, finish
     assert "pixels-8x8" in out
     assert "kind=linear" in out
     assert "kl per latent dimension: 2 of 2 above 0.01" in out
+    assert out.count("per latent dimension") == 1
+    assert "kid" in out
+    assert "coverage" in out
 
 
 def test_show_draws_the_pictures(vaeval: Vaeval, finished: Outcome, tmp_path: Path) -> None:
