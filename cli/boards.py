@@ -55,6 +55,10 @@ SCORES = (
 )
 
 
+_COLUMNS = frozenset(score.column for score in SCORES)
+"""Warnings of other metrics stand where these do: in `vaeval show`."""
+
+
 def print_boards(
     reads: ReadStore, artifacts: ArtifactStore, fingerprints: Sequence[str], *, marked: Collection[int] = ()
 ) -> None:
@@ -114,7 +118,11 @@ def print_tables(
         rendering.note(
             "=1 marks ties: on common noise such a row's FID is not above the best one's by more than chance."
         )
-    sentences = score_warnings(reads.warnings([row["evaluation"] for row in rows]))
+    of_columns = {
+        evaluation_id: {metric: sentences for metric, sentences in found.items() if metric in _COLUMNS}
+        for evaluation_id, found in reads.warnings([row["evaluation"] for row in rows]).items()
+    }
+    sentences = score_warnings(of_columns)
     for sentence in sentences[:MOST_WARNINGS]:
         rendering.note(sentence)
     if len(sentences) > MOST_WARNINGS:

@@ -13,7 +13,7 @@ a fixed place in a batch of fixed size (`generation.aligned_batches`), and rows 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -36,7 +36,7 @@ from vaeval_core.images.base import ImageSet
 from vaeval_core.measurements.gaussian_divergence import divergence_to_standard_normal
 from vaeval_core.measurements.reconstruction_error import cross_entropy, peak_signal_to_noise, squared_error
 from vaeval_core.metrics.base import EvaluationSummary
-from vaeval_core.metrics.catalogue import METRICS
+from vaeval_core.metrics.catalogue import METRICS, require_known
 from vaeval_core.metrics.frechet import fit_gaussian
 from vaeval_core.metrics.gaussian_fit import GaussianFit
 from vaeval_core.metrics.reference_rows import ReferenceRows, statistics_arrays
@@ -202,7 +202,7 @@ def score(
     Raises:
         InvalidInput: The protocol names a metric, or a version of one, that this program does not have.
     """
-    _require_known(protocol.metrics)
+    require_known(protocol.metrics)
     fit = GaussianFit.from_arrays(reference)
     if reference_shards is not None:
         summary = replace(summary, real=ReferenceRows(_reference_rows(reference_shards, protocol), reference))
@@ -278,21 +278,6 @@ def _values_of(shard: ShardArrays) -> dict[str, NDArray[np.float64]]:
         values["divergence"] = divergence.sum(axis=1, keepdims=True)
         values["divergence_per_dimension"] = divergence
     return values
-
-
-def _require_known(metrics: dict[str, int]) -> None:
-    unknown: Sequence[str] = [
-        f"{name} version {version}"
-        for name, version in metrics.items()
-        if name not in METRICS or METRICS[name].version != version
-    ]
-    if unknown:
-        raise InvalidInput(
-            "The protocol names metrics that this version of vaeval does not compute.",
-            received=", ".join(unknown),
-            expected=", ".join(f"{name} version {metric.version}" for name, metric in METRICS.items()),
-            next_step="submit the checkpoints again, or evaluate with the version of vaeval that submitted them",
-        )
 
 
 def _complete(summary: FeatureSummary, expected: int) -> FeatureMoments | FeatureRows:

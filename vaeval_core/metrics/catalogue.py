@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from vaeval_core.errors import InvalidInput
 from vaeval_core.metrics import sample_quality
@@ -199,3 +199,23 @@ def metric_versions(names: Iterable[str] | None = None) -> dict[str, int]:
             else "leave `metrics` out of the protocol for the usual ones",
         )
     return {name: metric.version for name, metric in METRICS.items() if name in wanted}
+
+
+def require_known(metrics: Mapping[str, int]) -> None:
+    """Refuse to score a protocol of a program with other metrics.
+
+    Raises:
+        InvalidInput: A metric, or a version of one, is not in the catalogue.
+    """
+    unknown = [
+        f"{name} version {version}"
+        for name, version in metrics.items()
+        if name not in METRICS or METRICS[name].version != version
+    ]
+    if unknown:
+        raise InvalidInput(
+            "The protocol names metrics that this version of vaeval does not compute.",
+            received=", ".join(unknown),
+            expected=", ".join(f"{name} version {metric.version}" for name, metric in METRICS.items()),
+            next_step="submit the checkpoints again, or evaluate with the version of vaeval that submitted them",
+        )
