@@ -371,6 +371,11 @@ class ReadStore(Protocol):
     def warnings(self, evaluation_ids: Sequence[int]) -> Mapping[int, Mapping[str, tuple[str, ...]]]:
         """What a reader of scores must know: evaluation → metric → sentences; nothing for scores without any."""
 
+    def scores(
+        self, evaluation_ids: Sequence[int], metrics: Sequence[str]
+    ) -> Mapping[int, Mapping[str, tuple[float, float | None]]]:
+        """Evaluation → metric → value and standard error, of these metrics; nothing where there is no number."""
+
     def unfinished(self, *, besides: Sequence[int] = ()) -> int:
         """How many evaluations are not over yet, those named in `besides` left out."""
 

@@ -239,6 +239,35 @@ def test_a_failed_evaluation_shows_its_reason_and_the_way_on(
     assert len(vaeval("leaderboard", "--json").document["rows"]) == 2
 
 
+def test_other_scores_can_be_columns(vaeval: Vaeval, finished: Outcome) -> None:
+    out = vaeval("leaderboard", "--columns", "kid,precision,fid", "--format", "markdown").out
+    assert "| RANK | CHECKPOINT | STEP | KID ↓ | PRECISION ↑ | FID ↓ | ID |" in out
+    (row,) = [row for row in vaeval("leaderboard", "--columns", "kid", "--json").document["rows"] if row["step"] == 2]
+    kid = next(
+        score for score in vaeval("show", row["evaluation"], "--json").document["scores"] if score["metric"] == "kid"
+    )
+    assert (row["kid"], row["kid_std_error"]) == (kid["value"], kid["std_error"])
+    header = vaeval("leaderboard", "--columns", "kid", "--format", "csv").out.splitlines()[0]
+    assert header.endswith(",kid,kid_std_error")
+    assert "precision" not in vaeval("leaderboard").out.lower()
+
+
+def test_a_column_that_nobody_has_is_left_out(vaeval: Vaeval, finished: Outcome) -> None:
+    out = vaeval("leaderboard", "--columns", "fid,inception_score", "--format", "markdown").out
+    assert "| FID ↓ |" in out
+    assert "INCEPTION" not in out
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [("fid,presision", ("received:  presision", "perhaps precision")), ("fid,", ("received:  nothing",))],
+)
+def test_a_column_that_does_not_exist_is_told(vaeval: Vaeval, names: str, told: tuple[str, ...]) -> None:
+    outcome = vaeval("leaderboard", "--columns", names)
+    assert outcome.exit_code == 2
+    assert all(words in outcome.err for words in told)
+
+
 # --- show -------------------------------------------------------------------------------------------------------------
 
 
