@@ -9,11 +9,11 @@ import csv
 import io
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from cli import rendering
+from cli.board_columns import USUAL, ScoreColumn
 from cli.influences import standings_of
 from cli.number_formats import count, id_list, with_error
 
@@ -36,23 +36,6 @@ OWN_WEIGHTS = ",weights="
 
 MOST_WARNINGS = 8
 """Lines of warnings below the tables: more are not read."""
-
-
-@dataclass(frozen=True)
-class _Score:
-    column: str
-    title: str
-    droppable: int
-
-
-SCORES = (
-    _Score("fid", "FID ↓", 0),
-    _Score("rfid", "RFID ↓", 0),
-    _Score("mse", "MSE ↓", 2),
-    _Score("psnr", "PSNR ↑", 4),
-    _Score("cross_entropy", "CROSS-ENTROPY ↓", 5),
-    _Score("kl", "KL", 1),
-)
 
 
 def print_boards(
@@ -92,13 +75,14 @@ def print_tables(
     *,
     marked: Collection[int] = (),
     tied: Collection[int] = (),
+    scores: Sequence[ScoreColumn] = USUAL,
 ) -> None:
     """One table per fingerprint; marked rows have a ▸ before their rank, tied ones share =1. Then what a reader must know."""
     for number, board in enumerate(by_fingerprint(rows)):
         if number:
             rendering.data("")
         rendering.heading(caption_parts(board[0]))
-        columns, cells = as_cells(board, marked=marked, tied=tied)
+        columns, cells = as_cells(board, marked=marked, tied=tied, scores=scores)
         hidden = rendering.table(
             columns, cells, marked=[i for i, row in enumerate(board) if row["evaluation"] in marked]
         )
@@ -114,7 +98,12 @@ def print_tables(
         rendering.note(
             "=1 marks ties: on common noise such a row's FID is not above the best one's by more than chance."
         )
-    sentences = score_warnings(reads.warnings([row["evaluation"] for row in rows]))
+    shown = {score.column for score in scores}  # what is to be known of others stands where they do, in `vaeval show`
+    of_columns = {
+        evaluation_id: {metric: sentences for metric, sentences in found.items() if metric in shown}
+        for evaluation_id, found in reads.warnings([row["evaluation"] for row in rows]).items()
+    }
+    sentences = score_warnings(of_columns)
     for sentence in sentences[:MOST_WARNINGS]:
         rendering.note(sentence)
     if len(sentences) > MOST_WARNINGS:
@@ -161,11 +150,11 @@ def _with_shares(kind: str, shares: Sequence[float]) -> str:
     return kind.replace("%", least if least == most else f"{least} to {most}", 1)
 
 
-def as_markdown(rows: Sequence[Row], *, tied: Collection[int] = ()) -> str:
+def as_markdown(rows: Sequence[Row], *, tied: Collection[int] = (), scores: Sequence[ScoreColumn] = USUAL) -> str:
     """The same tables in Markdown."""
     blocks = []
     for board in by_fingerprint(rows):
-        columns, cells = as_cells(board, tied=tied)
+        columns, cells = as_cells(board, tied=tied, scores=scores)
         titles = [column.title for column in columns]
         rule = ["---:" if column.align == "right" else "---" for column in columns]
         lines = [_markdown_line(line) for line in (titles, rule, *cells)]
@@ -202,10 +191,14 @@ def caption_parts(row: Row) -> list[str]:
 
 
 def as_cells(
-    board: Sequence[Row], *, marked: Collection[int] = (), tied: Collection[int] = ()
+    board: Sequence[Row],
+    *,
+    marked: Collection[int] = (),
+    tied: Collection[int] = (),
+    scores: Sequence[ScoreColumn] = USUAL,
 ) -> tuple[list[rendering.Column], list[list[str]]]:
     """Columns and cells of one board; a score that no row has is left out."""
-    scores = [score for score in SCORES if any(row[score.column] is not None for row in board)]
+    scores = [score for score in scores if any(row[score.column] is not None for row in board)]
     has_steps = any(row["step"] is not None for row in board)
     columns = [
         rendering.Column(title="RANK", align="right"),

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from cli import rendering
+from cli.board_columns import USUAL, columns_named, with_scores
 from cli.boards import Row, as_csv, as_markdown, by_fingerprint, print_tables, standings_of_boards, tied_with_the_best
 from cli.options import Json
 from vaeval_core.errors import InvalidInput, NotFound
@@ -38,6 +39,14 @@ def leaderboard(
     top: Annotated[
         int | None, typer.Option("--top", metavar="N", min=1, help="Only the best N of each protocol. Default: all.")
     ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            "--columns",
+            metavar="NAMES",
+            help="Scores to show, such as fid,kid,precision. Default: fid,rfid,mse,psnr,cross_entropy,kl.",
+        ),
+    ] = None,
     output: Annotated[
         Format | None,
         typer.Option("--format", metavar="FORMAT", help="table, csv, markdown or json.  [default: table]"),
@@ -52,6 +61,7 @@ def leaderboard(
     Examples:
       vaeval leaderboard
       vaeval leaderboard --protocol standard --top 10 --format markdown
+      vaeval leaderboard --columns fid,kid,precision,recall
       vaeval leaderboard --json | jq '.rows[0]'
     """
     from scheduler.composition import open_application
@@ -61,10 +71,13 @@ def leaderboard(
         raise InvalidInput(
             "--json and --format exclude each other.", received=f"--json --format {output}", expected="one of the two"
         )
+    scores = USUAL if columns is None else columns_named(columns)
     with open_application(Settings.from_environment()) as application:
         reads = application.reads
         rows = reads.leaderboard(fingerprint=fingerprint)
         chosen = choose(rows, protocol=protocol, top=top)
+        if columns is not None:
+            chosen = with_scores(chosen, reads, scores)
         if fingerprint is not None and not rows:
             raise NotFound(
                 "No finished evaluation has this fingerprint.",
@@ -83,12 +96,12 @@ def leaderboard(
         elif output is Format.CSV:
             rendering.data(as_csv(chosen))
         elif output is Format.MARKDOWN:
-            rendering.data(as_markdown(chosen, tied=tied))
+            rendering.data(as_markdown(chosen, tied=tied, scores=scores))
         else:
-            print_tables(reads, chosen, tied=tied)
+            print_tables(reads, chosen, tied=tied, scores=scores)
 
 
-def choose(rows: Sequence[Row], *, protocol: str | None, top: int | None) -> list[Row]:
+def choose(rows: Sequence[Row], *, protocol: str | None, top: int | None) -> Sequence[Row]:
     """The rows asked for.
 
     Raises:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from scheduler.store.base import EvaluationRecord
     from vaeval_core.evaluation_result import Score
 
+BY_DIMENSION = frozenset({"kl"})
+"""Metrics whose components are parts by latent dimension; those of others are for programs (--json)."""
+
 ACTIVE_NATS = 0.01
 """A latent dimension whose KL is below this carries nothing worth naming (posterior collapse)."""
 
@@ -187,7 +190,7 @@ def _print_scores(scores: Sequence[Score]) -> None:
         )
     rendering.table(columns, rows)
     for score in scores:
-        if score.value.components:
+        if score.value.components and score.metric in BY_DIMENSION:
             rendering.data("")
             title, parts = per_dimension(score.metric, score.value.components)
             rendering.data(title)

@@ -3,6 +3,7 @@
     reference    shard files ─► merge_reference ─► merged file                 its shard files stay
     evaluation   shard files ─► merge_shards ─► score(…, merged reference) ─► rows of scores, a file of pictures and one
                      └───────── read again by metrics that look at each image ─┘    of influences: what each image does
+                                (and the shard files of the reference with them)
 
 Files are read one by one in shard order, so that any number of images fits in memory and sums are taken in one order
 whatever the order of arrival. Everything is keyed by the claim's fencing token: a finaliser that lost its lease records
@@ -16,7 +17,7 @@ nothing and removes what it wrote.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -94,7 +95,7 @@ def _release(claim: FinaliseClaim, work: WorkStore, reason: str) -> FinaliseOutc
 
 
 def _finish_reference(claim: FinaliseClaim, work: WorkStore, artifacts: ArtifactStore) -> bool:
-    merged = merge_reference(_Shards(claim, artifacts), claim.protocol)
+    merged = merge_reference(_Shards(claim.shards, artifacts), claim.protocol)
     file = artifacts.write_arrays(merged_key(claim.owner_id, claim.token), merged)
     is_recorded = work.finish_reference(claim, file)
     if not is_recorded:
@@ -106,8 +107,10 @@ def _finish_evaluation(claim: FinaliseClaim, work: WorkStore, artifacts: Artifac
     if claim.reference is None:
         raise ValueError(f"Evaluation {claim.owner_id} was given to be finalised without a reference.")
     reference = _read(artifacts, claim.reference)
-    summary = merge_shards(_Shards(claim, artifacts), claim.protocol)
-    scores = score(summary, reference, claim.protocol)
+    summary = merge_shards(_Shards(claim.shards, artifacts), claim.protocol)
+    # If one of these is lost, so is the reference: it is merged again, and that computes the shard again.
+    reference_shards = _Shards(claim.reference_shards, artifacts, stands_for=claim.reference)
+    scores = score(summary, reference, claim.protocol, reference_shards=reference_shards)
     influences = {each.metric: each.value.influence for each in scores if each.value.influence is not None}
     pictures, influence = (
         artifacts.write_arrays(key(claim.owner_id, claim.token), arrays) if arrays else None
@@ -130,18 +133,27 @@ def _delete_quietly(artifacts: ArtifactStore, keys: list[str]) -> None:
 
 
 class _Shards:
-    """Arrays of one shard file after the other, read anew each time."""
+    """Arrays of one shard file after the other, read anew each time.
 
-    def __init__(self, claim: FinaliseClaim, artifacts: ArtifactStore) -> None:
-        self._claim = claim
+    Args:
+        files: In shard order.
+        artifacts: Where they are.
+        stands_for: What is lost if one of them is; None for itself.
+    """
+
+    def __init__(
+        self, files: Sequence[StoredFile], artifacts: ArtifactStore, *, stands_for: StoredFile | None = None
+    ) -> None:
+        self._files = files
         self._artifacts = artifacts
+        self._stands_for = stands_for
 
     def __iter__(self) -> Iterator[dict[str, NDArray[Any]]]:
-        return (_read(self._artifacts, file) for file in self._claim.shards)
+        return (_read(self._artifacts, file, lost=self._stands_for) for file in self._files)
 
 
-def _read(artifacts: ArtifactStore, file: StoredFile) -> dict[str, NDArray[Any]]:
+def _read(artifacts: ArtifactStore, file: StoredFile, *, lost: StoredFile | None = None) -> dict[str, NDArray[Any]]:
     try:
         return artifacts.read_arrays(file)
     except FileLost as error:
-        raise _FileLost(file, str(error)) from error
+        raise _FileLost(lost or file, str(error)) from error

@@ -26,7 +26,7 @@ from scheduler.store.base import (
 from vaeval_core.checkpoints.base import CheckpointDescription
 from vaeval_core.errors import ServiceUnreachable
 from vaeval_core.images.base import ImageSet
-from vaeval_core.metrics.catalogue import metric_versions
+from vaeval_core.metrics.catalogue import default_metrics, metric_versions
 from vaeval_core.presets import ProtocolRequest
 from vaeval_core.protocol import ExtractorSpec
 from vaeval_core.shard_plan import DEFAULT_SHARD_SIZE, plan_shards
@@ -96,11 +96,16 @@ def prepare(
     Raises:
         ImagesRejected: The images do not fit a checkpoint's input and `request.resize` is off.
         TooFewImages: The request or the data set has too few.
+        InvalidInput: The request names a metric that does not exist.
     """
     checkpoints, _ = without_duplicates(descriptions)
     dataset = DatasetEntry(digest=images.digest, uri=images.uri, name=images.name, num_images=len(images))
     for shape in dict.fromkeys(checkpoint.image_shape for checkpoint in checkpoints):
         images.check_fit(shape, "crop-bicubic" if request.resize else "exact")
+    num_reference = min(request.reference, len(images))
+    metrics = metric_versions(
+        default_metrics(request.samples, num_reference) if request.metrics is None else request.metrics
+    )
     requests = []
     for checkpoint in checkpoints:
         entry = CheckpointEntry(
@@ -117,7 +122,7 @@ def prepare(
                 dataset_size=len(images),
                 image_shape=checkpoint.image_shape,
                 extractor=extractor,
-                metrics=metric_versions(),
+                metrics=metrics,
             )
             requests.append(
                 EvaluationRequest(

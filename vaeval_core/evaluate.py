@@ -13,7 +13,8 @@ a fixed place in a batch of fixed size (`generation.aligned_batches`), and rows 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,9 +36,10 @@ from vaeval_core.images.base import ImageSet
 from vaeval_core.measurements.gaussian_divergence import divergence_to_standard_normal
 from vaeval_core.measurements.reconstruction_error import cross_entropy, peak_signal_to_noise, squared_error
 from vaeval_core.metrics.base import EvaluationSummary
-from vaeval_core.metrics.catalogue import METRICS
+from vaeval_core.metrics.catalogue import METRICS, require_known
 from vaeval_core.metrics.frechet import fit_gaussian
 from vaeval_core.metrics.gaussian_fit import GaussianFit
+from vaeval_core.metrics.reference_rows import ReferenceRows, statistics_arrays
 from vaeval_core.metrics.shard_rows import ShardRows
 from vaeval_core.protocol import Protocol, StreamName
 from vaeval_core.quantisation import is_finite, share_outside, to_float, to_uint8
@@ -77,8 +79,9 @@ def measure_shard(
     Returns:
         `samples/features` (n, d) float32, `samples/finite` (n,) uint8 and `samples/outside` (n,) float64, the share of
         values outside [0, 1]; the same for reconstructions; one float64 per image for each of IMAGE_VALUES,
-        `posterior/mean` and `posterior/log_variance` (n, k) float32, and `pictures/*` uint8. What the protocol leaves
-        out is missing.
+        `posterior/mean` and `posterior/log_variance` (n, k) float32, and `pictures/*` uint8. If the protocol asks for the
+        Inception score and the extractor classifies, `samples/logits` (n, classes) float32. What the protocol leaves out
+        is missing.
     """
     collected: dict[str, list[NDArray[Any]]] = {}
     done = 0
@@ -114,19 +117,21 @@ def measure_reference_shard(
 
 
 def merge_reference(shards: Iterable[ShardArrays], protocol: Protocol) -> ShardArrays:
-    """Fit the Gaussian that evaluations are compared against.
+    """Fit the Gaussian that evaluations are compared against, and find what else their metrics need to know.
 
     Args:
-        shards: What `measure_reference_shard` gave, in shard order; read one at a time.
+        shards: What `measure_reference_shard` gave, in shard order; read one at a time, and again for each kind of
+            statistics of single images.
         protocol: The protocol of any evaluation that uses the reference.
 
     Returns:
-        The arrays of a `GaussianFit`: what is stored as the merged reference.
+        The arrays of a `GaussianFit` and of `statistics_arrays`: what is stored as the merged reference.
     """
     features = FeatureSummary(protocol.num_reference, protocol.extractor.dimension)
     for shard in shards:
         features.push(shard["features"])
-    return fit_gaussian(_complete(features, protocol.num_reference)).to_arrays()
+    fit = fit_gaussian(_complete(features, protocol.num_reference))
+    return fit.to_arrays() | statistics_arrays(_reference_rows(shards, protocol), protocol.reference_statistics)
 
 
 def merge_shards(shards: Iterable[ShardArrays], protocol: Protocol) -> EvaluationSummary:
@@ -150,6 +155,7 @@ def merge_shards(shards: Iterable[ShardArrays], protocol: Protocol) -> Evaluatio
     not_finite = dict.fromkeys(features, 0)
     values: dict[str, _ValueStream] = {}
     pictures: dict[str, list[Uint8]] = {}
+    num_classes = 0
     for shard in shards:
         for stream, collector in features.items():
             if f"{stream}/features" in shard:
@@ -157,31 +163,49 @@ def merge_shards(shards: Iterable[ShardArrays], protocol: Protocol) -> Evaluatio
                 not_finite[stream] += int((shard[f"{stream}/finite"] == 0).sum())
         for name, rows in _values_of(shard).items():
             values.setdefault(name, _ValueStream(rows.shape[1])).push(rows)
+        if "samples/logits" in shard:
+            num_classes = shard["samples/logits"].shape[1]
         for name, array in shard.items():
             if name.startswith("pictures/"):
                 pictures.setdefault(name.removeprefix("pictures/"), []).append(array)
     return EvaluationSummary(
         features={stream: _complete(collector, counts[stream]) for stream, collector in features.items()},
-        rows={stream: ShardRows(shards, stream, (counts[stream], protocol.extractor.dimension)) for stream in features},
+        rows={
+            stream: ShardRows(shards, f"{stream}/features", (counts[stream], protocol.extractor.dimension))
+            for stream in features
+        },
+        logits={"samples": ShardRows(shards, "samples/logits", (counts["samples"], num_classes))}
+        if num_classes
+        else {},
         values={name: collector.summary() for name, collector in values.items()},
         not_finite=not_finite,
         pictures={name: np.concatenate(arrays) for name, arrays in pictures.items()},
     )
 
 
-def score(summary: EvaluationSummary, reference: ShardArrays, protocol: Protocol) -> tuple[Score, ...]:
+def score(
+    summary: EvaluationSummary,
+    reference: ShardArrays,
+    protocol: Protocol,
+    *,
+    reference_shards: Iterable[ShardArrays] | None = None,
+) -> tuple[Score, ...]:
     """Compute every metric of the protocol.
 
     Args:
         summary: What `merge_shards` gave.
         reference: What `merge_reference` gave.
         protocol: The protocol of the evaluation.
+        reference_shards: What `merge_reference` was given, for metrics that look at single real images; these are not
+            applicable without. Read only if there are such, and more than once.
 
     Raises:
         InvalidInput: The protocol names a metric, or a version of one, that this program does not have.
     """
-    _require_known(protocol.metrics)
+    require_known(protocol.metrics)
     fit = GaussianFit.from_arrays(reference)
+    if reference_shards is not None:
+        summary = replace(summary, real=ReferenceRows(_reference_rows(reference_shards, protocol), reference))
     return tuple(
         Score(metric=name, version=version, value=METRICS[name].compute(summary, fit))
         for name, version in protocol.metrics.items()
@@ -216,11 +240,23 @@ def _measure_samples(
     samples = sample_prior(adapter, protocol.seed, block, protocol.network_batch)
     pixels = to_uint8(samples)
     return {
-        "samples/features": _features(extractor, pixels, block, protocol),
+        **_sample_features(extractor, pixels, block, protocol),
         "samples/finite": is_finite(samples),
         "samples/outside": share_outside(samples),
         **_pictures(block, samples=pixels),
     }
+
+
+def _sample_features(extractor: FeatureExtractor, pixels: Uint8, block: IndexRange, protocol: Protocol) -> ShardArrays:
+    if "inception_score" not in protocol.metrics or not extractor.num_classes:
+        return {"samples/features": _features(extractor, pixels, block, protocol)}
+    both = extractor.features_and_logits(pad_to_batch(pixels, block, protocol.network_batch))
+    features, logits = (take_from_batch(rows, block, protocol.network_batch) for rows in both)
+    return {"samples/features": features, "samples/logits": logits}
+
+
+def _reference_rows(shards: Iterable[ShardArrays], protocol: Protocol) -> ShardRows:
+    return ShardRows(shards, "features", (protocol.num_reference, protocol.extractor.dimension))
 
 
 def _features(extractor: FeatureExtractor, pixels: Uint8, block: IndexRange, protocol: Protocol) -> Float32:
@@ -242,21 +278,6 @@ def _values_of(shard: ShardArrays) -> dict[str, NDArray[np.float64]]:
         values["divergence"] = divergence.sum(axis=1, keepdims=True)
         values["divergence_per_dimension"] = divergence
     return values
-
-
-def _require_known(metrics: dict[str, int]) -> None:
-    unknown: Sequence[str] = [
-        f"{name} version {version}"
-        for name, version in metrics.items()
-        if name not in METRICS or METRICS[name].version != version
-    ]
-    if unknown:
-        raise InvalidInput(
-            "The protocol names metrics that this version of vaeval does not compute.",
-            received=", ".join(unknown),
-            expected=", ".join(f"{name} version {metric.version}" for name, metric in METRICS.items()),
-            next_step="submit the checkpoints again, or evaluate with the version of vaeval that submitted them",
-        )
 
 
 def _complete(summary: FeatureSummary, expected: int) -> FeatureMoments | FeatureRows:

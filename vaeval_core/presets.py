@@ -33,6 +33,7 @@ class ProtocolRequest(BaseModel):
         extractor_resize: How its images reach its input size; None for its own way, which published numbers need.
         extractor_precision: Arithmetic of its network.
         resize: Fit images of other sizes by centre crop and bicubic resampling.
+        metrics: Names of what is computed; None for what these numbers of images make cheap (`catalogue.default_metrics`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -46,6 +47,7 @@ class ProtocolRequest(BaseModel):
     extractor_resize: str | None = None
     extractor_precision: Precision = "float32"
     resize: bool = False
+    metrics: tuple[str, ...] | None = None
 
     def resolve(
         self,

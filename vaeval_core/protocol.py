@@ -26,6 +26,13 @@ Precision = Literal["float32", "bfloat16"]
 """Arithmetic of a feature network: float32 is what published numbers are computed in; bfloat16 is quicker and shifts FID."""
 
 
+REFERENCE_STATISTICS: dict[str, tuple[int, frozenset[str]]] = {
+    "pairs": (1, frozenset({"kid", "precision", "recall", "density", "coverage", "authenticity"})),
+    "bins": (1, frozenset({"ndb"})),
+}
+"""What is computed once of the real images of a reference → the version of how, and the metrics that need it."""
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -91,8 +98,17 @@ class Protocol(_Frozen):
         return hashlib.sha256(self.canonical_json().encode("ascii")).hexdigest()
 
     @property
+    def reference_statistics(self) -> dict[str, int]:
+        """What the metrics need to be known of the real images beyond a Gaussian → the version of how it is computed."""
+        return {
+            name: version
+            for name, (version, metrics) in REFERENCE_STATISTICS.items()
+            if not metrics.isdisjoint(self.metrics)
+        }
+
+    @property
     def reference_key(self) -> str:
-        """sha256 of the fields that decide the features of the real images: evaluations with one key share them."""
+        """sha256 of what decides the features and statistics of the real images: evaluations with one key share them."""
         fields = {
             "dataset_digest",
             "image_shape",
@@ -102,8 +118,10 @@ class Protocol(_Frozen):
             "extractor",
             "network_batch",
         }
-        text = canonical_json(self.model_dump(mode="json", include=fields))
-        return hashlib.sha256(text.encode("ascii")).hexdigest()
+        content = self.model_dump(mode="json", include=fields)
+        if self.reference_statistics:
+            content["statistics"] = self.reference_statistics
+        return hashlib.sha256(canonical_json(content).encode("ascii")).hexdigest()
 
     @property
     def num_images(self) -> int:

@@ -97,6 +97,11 @@ class PixelExtractor:
         digest = hashlib.sha256(f"pixels of {self.dimension}".encode()).hexdigest()
         return ExtractorSpec(name="pixels", version=1, weights_digest=digest, resize="none", dimension=self.dimension)
 
+    @property
+    def num_classes(self) -> int:
+        """None: pixels do not classify."""
+        return 0
+
     def extract(self, images: Uint8) -> Float32:
         """(n, h·w·c) float32 in [0, 1]."""
         return images.reshape(len(images), -1).astype(np.float32) / np.float32(255)

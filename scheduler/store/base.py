@@ -148,6 +148,7 @@ class FinaliseClaim:
         shards: The shard files in shard order.
         reference: The merged reference file; None when a reference itself is finalised.
         description: The checkpoint's stored description; None when a reference is finalised.
+        reference_shards: The shard files of that reference in shard order; none when a reference itself is finalised.
     """
 
     owner: OwnerKind
@@ -157,6 +158,7 @@ class FinaliseClaim:
     shards: tuple[StoredFile, ...]
     reference: StoredFile | None
     description: Mapping[str, Any] | None
+    reference_shards: tuple[StoredFile, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -398,6 +400,11 @@ class ReadStore(Protocol):
 
     def warnings(self, evaluation_ids: Sequence[int]) -> Mapping[int, Mapping[str, tuple[str, ...]]]:
         """What a reader of scores must know: evaluation → metric → sentences; nothing for scores without any."""
+
+    def scores(
+        self, evaluation_ids: Sequence[int], metrics: Sequence[str]
+    ) -> Mapping[int, Mapping[str, tuple[float, float | None]]]:
+        """Evaluation → metric → value and standard error, of these metrics; nothing where there is no number."""
 
     def unfinished(self, *, besides: Sequence[int] = ()) -> int:
         """How many evaluations are not over yet, those named in `besides` left out."""

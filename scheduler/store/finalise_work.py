@@ -18,7 +18,7 @@ from scheduler.store.base import FinaliseClaim, StoredFile
 from scheduler.store.clock import database_now, database_now_plus
 from scheduler.store.database import RunAgain
 from scheduler.store.journal import write_entries
-from scheduler.store.owners import EVALUATION, OWNERS, Owner, becomes, part_of
+from scheduler.store.owners import EVALUATION, OWNERS, REFERENCE, Owner, becomes, part_of
 from scheduler.store.tables import checkpoints, evaluations, protocols, reference_sets, scores, shards
 from vaeval_core.evaluation_result import MetricValue, Score
 from vaeval_core.protocol import Protocol
@@ -86,18 +86,18 @@ def claim(
 
 
 def _claim_of(connection: Connection, owner: Owner, owner_id: int, token: int) -> FinaliseClaim:
-    parts = connection.execute(
-        select(shards.c.state, shards.c.file_key, shards.c.file_digest)
-        .where(owner.of_shard == owner_id)
-        .order_by(shards.c.number)
-    ).all()
-    if any(part.state != ShardState.FINISHED for part in parts):
-        # PostgreSQL looks at the shards as they were when the UPDATE began; one was queued again since.
-        raise RunAgain
+    own_shards = _shard_files(connection, owner, owner_id)
     reference, description = None, None
+    reference_shards: tuple[StoredFile, ...] = ()
     if owner is EVALUATION:
         row = connection.execute(
-            select(protocols.c.spec, reference_sets.c.file_key, reference_sets.c.file_digest, checkpoints.c.description)
+            select(
+                protocols.c.spec,
+                evaluations.c.reference_id,
+                reference_sets.c.file_key,
+                reference_sets.c.file_digest,
+                checkpoints.c.description,
+            )
             .select_from(evaluations)
             .join(protocols, protocols.c.id == evaluations.c.protocol_id)
             .join(reference_sets, reference_sets.c.id == evaluations.c.reference_id)
@@ -108,6 +108,7 @@ def _claim_of(connection: Connection, owner: Owner, owner_id: int, token: int) -
         if row.file_key is None:
             raise RunAgain  # the same, for the reference
         reference = StoredFile(key=row.file_key, digest=row.file_digest)
+        reference_shards = _shard_files(connection, REFERENCE, row.reference_id)
     else:
         spec = connection.execute(
             select(protocols.c.spec).join(reference_sets).where(reference_sets.c.id == owner_id)
@@ -117,10 +118,23 @@ def _claim_of(connection: Connection, owner: Owner, owner_id: int, token: int) -
         owner_id=owner_id,
         token=token,
         protocol=Protocol.model_validate(spec),
-        shards=tuple(StoredFile(key=part.file_key, digest=part.file_digest) for part in parts),
+        shards=own_shards,
         reference=reference,
         description=description,
+        reference_shards=reference_shards,
     )
+
+
+def _shard_files(connection: Connection, owner: Owner, owner_id: int) -> tuple[StoredFile, ...]:
+    parts = connection.execute(
+        select(shards.c.state, shards.c.file_key, shards.c.file_digest)
+        .where(owner.of_shard == owner_id)
+        .order_by(shards.c.number)
+    ).all()
+    if any(part.state != ShardState.FINISHED for part in parts):
+        # PostgreSQL looks at the shards as they were when the UPDATE began; one was queued again since.
+        raise RunAgain
+    return tuple(StoredFile(key=part.file_key, digest=part.file_digest) for part in parts)
 
 
 def renew(connection: Connection, claim: FinaliseClaim, lease_seconds: float) -> bool:

@@ -143,6 +143,18 @@ class SqlReadStore:
             found.setdefault(row.evaluation_id, {})[row.metric] = tuple(row.warnings)
         return found
 
+    def scores(
+        self, evaluation_ids: Sequence[int], metrics: Sequence[str]
+    ) -> Mapping[int, Mapping[str, tuple[float, float | None]]]:
+        """See `ReadStore.scores`."""
+        statement = select(scores.c.evaluation_id, scores.c.metric, scores.c.value, scores.c.std_error).where(
+            among(scores.c.evaluation_id, evaluation_ids), scores.c.metric.in_(metrics), scores.c.value.is_not(None)
+        )
+        found: dict[int, dict[str, tuple[float, float | None]]] = {}
+        for row in self._database.read(lambda connection: connection.execute(statement).all()):
+            found.setdefault(row.evaluation_id, {})[row.metric] = (row.value, row.std_error)
+        return found
+
     def unfinished(self, *, besides: Sequence[int] = ()) -> int:
         """See `ReadStore.unfinished`."""
         open_states = [state for state in EvaluationState if not state.is_terminal]

@@ -41,13 +41,18 @@ class TestClaiming:
     def test_a_claim_has_the_files_in_shard_order(self, stores: Stores) -> None:
         request = evaluation_request(protocol=protocol(num_samples=96))
         stores.submit_one(request)
-        merged = stores.make_reference()
+        of_reference = [stores.claim() for _ in range(len(request.reference_shards))]
+        for claim in reversed(of_reference):
+            assert stores.work.finish_shard(claim, file_of(claim), 1.0)
+        merged = stored_file("merged")
+        assert stores.work.finish_reference(stores.claim_finalise(), merged)
         claims = [stores.claim() for _ in range(3)]
         for claim in reversed(claims):
             assert stores.work.finish_shard(claim, file_of(claim), 1.0)
         finalise = stores.claim_finalise()
         assert finalise.shards == tuple(file_of(claim) for claim in claims)
         assert finalise.reference == merged
+        assert finalise.reference_shards == tuple(file_of(claim) for claim in of_reference)
         assert finalise.protocol == request.protocol
         assert finalise.description == request.checkpoint.description
 
@@ -59,6 +64,7 @@ class TestClaiming:
         finalise = stores.claim_finalise()
         assert finalise.shards == tuple(file_of(claim) for claim in claims)
         assert (finalise.owner, finalise.reference, finalise.description) == ("reference", None, None)
+        assert finalise.reference_shards == ()
 
     def test_of_many_workers_exactly_one_finalises_each_evaluation(self, stores: Stores) -> None:
         """Every worker asks after each shard it finished, as workers do; in the end nothing is left over."""

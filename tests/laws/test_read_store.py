@@ -25,6 +25,7 @@ from tests.factories import (
 )
 from tests.laws.stores import Stores, file_of
 from vaeval_core.errors import InvalidInput, NotFound
+from vaeval_core.evaluation_result import MetricValue, Score
 
 
 class TestProgress:
@@ -270,6 +271,20 @@ class TestLeaderboard:
             "tags": {"beta": "4"},
             "fingerprint": chosen.fingerprint,
         }
+
+
+class TestScores:
+    def test_those_asked_for_come_with_their_error_and_what_has_no_number_does_not_come(self, stores: Stores) -> None:
+        stores.submit("a", "b")
+        stores.make_reference()
+        stores.compute_shards()
+        missing = Score(metric="kid", version=1, value=MetricValue.not_applicable("Too few."))
+        given = [score("fid", 1.0, std_error=0.5), score("precision", 0.25), missing]
+        stores.work.finish_evaluation(stores.claim_finalise(), given, None)
+        of_first = {"fid": (1.0, 0.5), "precision": (0.25, None)}
+        assert stores.reads.scores([1, 2], ["fid", "precision", "kid"]) == {1: of_first}
+        assert stores.reads.scores(range(1, 70_000), ["fid"]) == {1: {"fid": (1.0, 0.5)}}
+        assert stores.reads.scores([], ["fid"]) == {}
 
 
 class TestWarnings:

@@ -110,6 +110,19 @@ def test_what_is_taken_of_an_image_depends_on_it_alone(extractor: InceptionExtra
         np.testing.assert_array_equal(take(images[3:4]), together[3:4])
 
 
+def test_features_and_logits_come_from_one_pass(extractor: InceptionExtractor, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = varied_images(3, 24, 32)
+    expected, logits = extractor.extract(images), extractor.logits(images)
+    taken: list[int] = []
+    extract = extractor.extract
+    monkeypatch.setattr(extractor, "extract", lambda images: taken.append(len(images)) or extract(images))
+    both = extractor.features_and_logits(images)
+    assert taken == [3]
+    np.testing.assert_array_equal(both[0], expected)
+    np.testing.assert_array_equal(both[1], logits)
+    assert both[1].shape == (3, extractor.num_classes) == (3, 1008)
+
+
 def test_in_bfloat16_everything_is_taken_from_the_same_layers(
     spec: ExtractorSpec, tensors: Tensors, extractor: InceptionExtractor
 ) -> None:

@@ -32,6 +32,11 @@ class FeatureExtractor(Protocol):
         """sha256 of the weights, or of the recipe where there are none."""
         return self.spec.weights_digest
 
+    @property
+    def num_classes(self) -> int:
+        """How many logits the network gives for an image; 0 if it does not classify."""
+        return 0
+
     @abstractmethod
     def extract(self, images: Uint8) -> Float32:
         """Features (n, d) float32 of images (n, h, w, c) uint8, any h and w, c of 1 or 3 (grey is repeated).
@@ -40,6 +45,15 @@ class FeatureExtractor(Protocol):
             ImagesRejected: Anything else, or nothing.
         """
 
+    def features_and_logits(self, images: Uint8) -> tuple[Float32, Float32]:
+        """What `extract` and `logits` give, from one pass through the network.
+
+        Raises:
+            ImagesRejected: As `extract`.
+            InvalidInput: The network does not classify.
+        """
+        raise self._without("logits", "an extractor whose network classifies")
+
     def logits(self, images: Uint8) -> Float32:
         """Logits (n, classes) float32 of images as for `extract`: what the Inception score is computed of.
 
@@ -47,7 +61,7 @@ class FeatureExtractor(Protocol):
             ImagesRejected: As `extract`.
             InvalidInput: The network does not classify.
         """
-        raise self._without_logits()
+        return self.features_and_logits(images)[1]
 
     def spatial_features(self, images: Uint8) -> Float32:
         """Features (n, k) float32 before places are pooled, of images as for `extract`: what sFID is computed of.
@@ -57,9 +71,6 @@ class FeatureExtractor(Protocol):
             InvalidInput: The network is not the one that sFID is defined on.
         """
         raise self._without("spatial features", "an extractor with the Inception network that sFID is defined on")
-
-    def _without_logits(self) -> InvalidInput:
-        return self._without("logits", "an extractor whose network classifies")
 
     def _without(self, what: str, needed: str) -> InvalidInput:
         return InvalidInput(

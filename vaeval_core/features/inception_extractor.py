@@ -1,7 +1,7 @@
 """The Inception network of 2015 with all that metrics take from it: pooled features, spatial features, logits.
 
-Each is a network of its own behind the same resize and scaling (`network_extractor`), built and compiled when it is
-first asked for: an evaluation that needs features alone pays for nothing else.
+Spatial features are a network of their own behind the same resize and scaling (`network_extractor`), built and compiled when
+they are first asked for. Logits are one product of pooled features, too small for a device, and cost no second pass.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any
+
+import numpy as np
 
 from vaeval_core.features.base import FeatureExtractor
 from vaeval_core.features.inception_v3 import layer_name
@@ -82,8 +84,13 @@ class InceptionExtractor(FeatureExtractor):
         """
         return self._spatial.extract(images)
 
-    def logits(self, images: Uint8) -> Float32:
-        """Logits without the bias of the classifier, of which the Inception score is computed.
+    @property
+    def num_classes(self) -> int:
+        """1,008 of the published classifier; 0 where there is none."""
+        return 0 if self._classifier is None else self._classifier.shape[1]
+
+    def features_and_logits(self, images: Uint8) -> tuple[Float32, Float32]:
+        """Features, and logits without the bias of the classifier, of which the Inception score is computed.
 
         Published code leaves the bias out: it takes the output of softmax/logits/MatMul.
 
@@ -91,13 +98,23 @@ class InceptionExtractor(FeatureExtractor):
             images: As in `extract`.
 
         Returns:
-            (n, 1008) float32.
+            (n, 2048) float32 and (n, 1008) float32.
 
         Raises:
             ImagesRejected: Another dtype or shape.
             InvalidInput: There is no classifier.
         """
-        return self._classified.extract(images)
+        if self._classifier is None:
+            return super().features_and_logits(images)
+        features = self.extract(images)
+        logits = np.empty((len(features), self.num_classes), np.float32)
+        # Always one number of rows: a product of fewer may round differently.
+        rows = np.zeros((self._batch, features.shape[1]), np.float32)
+        for start in range(0, len(features), self._batch):
+            part = features[start : start + self._batch]
+            rows[: len(part)] = part
+            logits[start : start + len(part)] = (rows @ self._classifier)[: len(part)]
+        return features, logits
 
     @cached_property
     def _spatial(self) -> NetworkExtractor:
@@ -106,25 +123,6 @@ class InceptionExtractor(FeatureExtractor):
         tapped = self._network.get_layer(layer_name(SPATIAL_SCOPE)).output[..., :SPATIAL_CHANNELS]
         flat = keras.ops.reshape(tapped, (-1, SPATIAL_FEATURES))
         return self._ending(keras.Model(self._network.input, flat, name="inception_v3_spatial"), SPATIAL_FEATURES)
-
-    @cached_property
-    def _classified(self) -> NetworkExtractor:
-        if self._classifier is None:
-            raise self._without_logits()
-        import keras
-
-        classes = self._classifier.shape[1]
-        layer = keras.layers.Dense(
-            classes,
-            use_bias=False,
-            kernel_initializer="zeros",
-            dtype="float32",
-            name=layer_name("softmax/logits/MatMul"),
-        )
-        network = keras.Model(self._network.input, layer(self._network.output), name="inception_v3_logits")
-        network.trainable = False
-        layer.set_weights([self._classifier])
-        return self._ending(network, classes)
 
     def _ending(self, network: Any, dimension: int) -> NetworkExtractor:
         """What runs a network from the same input to (n, dimension)."""

@@ -6,12 +6,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+
 from vaeval_core.accumulators.feature_moments import FeatureMoments
 from vaeval_core.accumulators.feature_rows import FeatureRows
 from vaeval_core.accumulators.value_moments import ValueMoments
+from vaeval_core.errors import InvalidInput
 from vaeval_core.evaluation_result import MetricValue
-from vaeval_core.metrics.feature_blocks import FeatureBlocks
+from vaeval_core.metrics.feature_blocks import FeatureBlocks, as_blocks
 from vaeval_core.metrics.gaussian_fit import GaussianFit
+from vaeval_core.metrics.reference_rows import ReferenceRows
 from vaeval_core.protocol import StreamName
 from vaeval_core.types import Uint8
 
@@ -26,6 +30,8 @@ class EvaluationSummary:
     Attributes:
         features: Stream → its features, merged.
         rows: Stream → its features one by one, for metrics that look at each; read anew from the shards each time.
+        logits: Stream → its logits likewise, where the protocol asks for them and the extractor has them.
+        real: The reference one by one; None until there is something to compare with.
         values: Name of a measurement → its moments over images: `squared_error`, `cross_entropy`, `peak_signal_to_noise`,
             `divergence`, `divergence_per_dimension`, and for each stream `samples/outside`, `reconstructions/outside`:
             the share of an image's values outside [0, 1]. A measurement that the checkpoint cannot give is missing.
@@ -35,6 +41,8 @@ class EvaluationSummary:
 
     features: Mapping[StreamName, FeatureMoments | FeatureRows] = field(default_factory=dict)
     rows: Mapping[StreamName, FeatureBlocks] = field(default_factory=dict)
+    logits: Mapping[StreamName, FeatureBlocks] = field(default_factory=dict)
+    real: ReferenceRows | None = None
     values: Mapping[str, ValueMoments] = field(default_factory=dict)
     not_finite: Mapping[StreamName, int] = field(default_factory=dict)
     pictures: Mapping[str, Uint8] = field(default_factory=dict)
@@ -56,6 +64,35 @@ def not_finite(summary: EvaluationSummary, stream: StreamName) -> MetricValue | 
         reason=f"{bad} of {count} {stream} hold values that are not finite.",
         warnings=outside_warnings(summary, stream),
     )
+
+
+def unusable(summary: EvaluationSummary, stream: StreamName) -> MetricValue | None:
+    """The value of every metric of the features of a stream that it has not, or not all of them finite; None if it has."""
+    features = summary.features.get(stream)
+    if features is None:
+        return MetricValue.not_applicable(f"The protocol has no {stream}.")
+    without_number = not_finite(summary, stream)
+    if without_number is None and not np.isfinite(features.mean).all():
+        # Finite images can still make a network overflow. Metrics would say so too, each in its own way.
+        return MetricValue(
+            value=None,
+            num_images=features.count,
+            kind="nan",
+            reason=_which_are_not_finite(summary, stream),
+            warnings=outside_warnings(summary, stream),
+        )
+    return without_number
+
+
+def _which_are_not_finite(summary: EvaluationSummary, stream: StreamName) -> str:
+    found = ""
+    if stream in summary.rows:
+        try:
+            for _ in as_blocks(summary.rows[stream], stream):
+                pass
+        except InvalidInput as error:
+            found = f": {error.received}"
+    return f"The extractor gave features of {stream} that are not finite{found}."
 
 
 def outside_warnings(summary: EvaluationSummary, stream: StreamName) -> tuple[str, ...]:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable, Mapping
+
+from vaeval_core.errors import InvalidInput
+from vaeval_core.metrics import sample_quality
 from vaeval_core.metrics.base import Metric
 from vaeval_core.metrics.divergence import divergence_to_prior
 from vaeval_core.metrics.fidelity import frechet_distance_of_reconstructions, frechet_distance_of_samples
+from vaeval_core.metrics.ndb import NUM_BINS
 from vaeval_core.metrics.reconstruction import mean_cross_entropy, mean_peak_signal_to_noise, mean_squared_error
+from vaeval_core.metrics.sample_quality import OfSamples
+from vaeval_core.protocol import REFERENCE_STATISTICS
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
@@ -58,10 +66,156 @@ METRICS: dict[str, Metric] = {
             direction="neither",
             compute=divergence_to_prior,
         ),
+        Metric(
+            name="kid",
+            version=1,
+            title="Kernel distance of samples",
+            unit="none",
+            direction="lower",
+            compute=OfSamples(sample_quality.kernel_distance),
+        ),
+        Metric(
+            name="precision",
+            version=1,
+            title="Precision of samples",
+            unit="share",
+            direction="higher",
+            compute=OfSamples(sample_quality.precision),
+        ),
+        Metric(
+            name="recall",
+            version=1,
+            title="Recall of samples",
+            unit="share",
+            direction="higher",
+            compute=OfSamples(sample_quality.recall),
+        ),
+        Metric(
+            name="density",
+            version=1,
+            title="Density of samples",
+            unit="balls per neighbour",
+            direction="higher",
+            compute=OfSamples(sample_quality.density),
+        ),
+        Metric(
+            name="coverage",
+            version=1,
+            title="Coverage by samples",
+            unit="share",
+            direction="higher",
+            compute=OfSamples(sample_quality.coverage),
+        ),
+        Metric(
+            name="authenticity",
+            version=1,
+            title="Authenticity of samples",
+            unit="share",
+            direction="neither",
+            compute=OfSamples(sample_quality.authenticity),
+        ),
+        Metric(
+            name="ndb",
+            version=1,
+            title="Number of statistically different bins",
+            unit="bins",
+            direction="lower",
+            compute=OfSamples(sample_quality.different_bins),
+        ),
+        Metric(
+            name="vendi",
+            version=1,
+            title="Vendi score of samples",
+            unit="effective images",
+            direction="neither",
+            compute=OfSamples(sample_quality.vendi),
+        ),
+        Metric(
+            name="inception_score",
+            version=1,
+            title="Inception score of samples",
+            unit="effective classes",
+            direction="higher",
+            compute=OfSamples(sample_quality.inception),
+        ),
+        Metric(
+            name="fid_infinity",
+            version=1,
+            title="Fréchet distance of infinitely many samples",
+            unit="squared feature units",
+            direction="lower",
+            compute=OfSamples(sample_quality.distance_infinity),
+        ),
     )
 }
 
 
-def metric_versions() -> dict[str, int]:
-    """Name → version of every metric, as a protocol records them."""
-    return {name: metric.version for name, metric in METRICS.items()}
+MOST_PAIRED_IMAGES = 20_000
+"""Images up to which every sample is compared with every real image unasked: the time grows with their square."""
+
+FEWEST_IMAGES_OF_BINS = 10 * NUM_BINS
+"""Real images from which on they are divided into bins unasked: with fewer, the bins fit them and nothing else."""
+
+ONLY_ON_REQUEST = frozenset({"inception_score", "fid_infinity"})
+"""The one says something of few kinds of images only, the other asks fifteen times for what `fid` says of its own bias."""
+
+
+def default_metrics(num_samples: int, num_reference: int) -> tuple[str, ...]:
+    """What is computed where a protocol does not say: all that such numbers of images make cheap and meaningful.
+
+    Args:
+        num_samples: Samples of the protocol.
+        num_reference: Real images to compare with.
+    """
+    left_out = set(ONLY_ON_REQUEST)
+    if not 0 < num_samples <= MOST_PAIRED_IMAGES or num_reference > MOST_PAIRED_IMAGES:
+        left_out |= REFERENCE_STATISTICS["pairs"][1]
+    if not num_samples or num_reference < FEWEST_IMAGES_OF_BINS:
+        left_out |= REFERENCE_STATISTICS["bins"][1]
+    if not num_samples:
+        left_out.add("vendi")
+    return tuple(name for name in METRICS if name not in left_out)
+
+
+def metric_versions(names: Iterable[str] | None = None) -> dict[str, int]:
+    """Name → version, as a protocol records them.
+
+    Args:
+        names: Which, in any order; every metric by default.
+
+    Raises:
+        InvalidInput: There is no such metric, or none is named.
+    """
+    wanted = set(METRICS if names is None else names)
+    unknown = sorted(wanted - METRICS.keys())
+    if unknown or not wanted:
+        close = [match for name in unknown for match in difflib.get_close_matches(name, METRICS, n=1)]
+        raise InvalidInput(
+            "The protocol names metrics that do not exist." if unknown else "The protocol names no metrics.",
+            received=", ".join(unknown) or "metrics: []",
+            expected=f"some of {', '.join(METRICS)}",
+            next_step=f"perhaps {', '.join(close)}"
+            if close
+            else "leave `metrics` out of the protocol for the usual ones",
+        )
+    return {name: metric.version for name, metric in METRICS.items() if name in wanted}
+
+
+def require_known(metrics: Mapping[str, int]) -> None:
+    """Refuse to score a protocol of a program with other metrics.
+
+    Raises:
+        InvalidInput: A metric, or a version of one, is not in the catalogue.
+    """
+    unknown = [
+        f"{name} version {version}"
+        for name, version in metrics.items()
+        if name not in METRICS or METRICS[name].version != version
+    ]
+    if unknown:
+        raise InvalidInput(
+            "The protocol names metrics that this version of vaeval does not compute.",
+            received=", ".join(unknown),
+            expected=", ".join(f"{name} version {metric.version}" for name, metric in METRICS.items()),
+            next_step="submit the checkpoints again, or evaluate with the version of vaeval that submitted them",
+        )

@@ -17,7 +17,7 @@ from vaeval_core.accumulators.feature_moments import FeatureMoments
 from vaeval_core.accumulators.feature_rows import FeatureRows
 from vaeval_core.accumulators.feature_summary import FeatureSummary
 from vaeval_core.evaluation_result import MetricValue
-from vaeval_core.metrics.base import EvaluationSummary, not_finite, outside_warnings
+from vaeval_core.metrics.base import EvaluationSummary, outside_warnings, unusable
 from vaeval_core.metrics.effective_images import unreliable
 from vaeval_core.metrics.feature_blocks import CheckedBlocks, Features, as_blocks
 from vaeval_core.metrics.frechet import fit_gaussian, squared_frechet_distance
@@ -111,12 +111,10 @@ def frechet_distance_of_reconstructions(summary: EvaluationSummary, reference: G
 
 
 def _distance_of_stream(stream: StreamName, summary: EvaluationSummary, reference: GaussianFit) -> MetricValue:
-    features = summary.features.get(stream)
-    if features is None:
-        return MetricValue.not_applicable(f"The protocol has no {stream}.")
-    without_number = not_finite(summary, stream)
+    without_number = unusable(summary, stream)
     if without_number is not None:
         return without_number
+    features = summary.features[stream]
     rows = summary.rows.get(stream)
     value = frechet_value(features, None if rows is None else as_blocks(rows, stream), reference)
     return replace(value, warnings=(*outside_warnings(summary, stream), *value.warnings))

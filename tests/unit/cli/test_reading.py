@@ -82,7 +82,8 @@ def test_a_decoder_with_another_range_is_told_below_the_table_and_in_json(
     shown = vaeval("submit", tmp_path / "bright", "--data", "digits:test", *SMALL, "--wait", "--json").document
     (entry,) = shown["evaluations"]
     assert entry["notes"] == []
-    assert set(entry["warnings"]) == {"fid", "rfid", "mse", "psnr", "cross_entropy"}
+    assert {"fid", "rfid", "mse", "psnr", "cross_entropy", "kid", "precision", "vendi"} <= set(entry["warnings"])
+    assert "kl" not in entry["warnings"]
     assert entry["warnings"]["mse"][0].startswith("50.0% of the values")
     assert "rfid, mse, cross_entropy, psnr: 50.0% of the values" in vaeval("show", "1").err
 
@@ -242,6 +243,35 @@ def test_a_failed_evaluation_shows_its_reason_and_the_way_on(
     assert len(vaeval("leaderboard", "--json").document["rows"]) == 2
 
 
+def test_other_scores_can_be_columns(vaeval: Vaeval, finished: Outcome) -> None:
+    out = vaeval("leaderboard", "--columns", "kid,precision,fid", "--format", "markdown").out
+    assert "| RANK | CHECKPOINT | STEP | KID ↓ | PRECISION ↑ | FID ↓ | ID |" in out
+    (row,) = [row for row in vaeval("leaderboard", "--columns", "kid", "--json").document["rows"] if row["step"] == 2]
+    kid = next(
+        score for score in vaeval("show", row["evaluation"], "--json").document["scores"] if score["metric"] == "kid"
+    )
+    assert (row["kid"], row["kid_std_error"]) == (kid["value"], kid["std_error"])
+    header = vaeval("leaderboard", "--columns", "kid", "--format", "csv").out.splitlines()[0]
+    assert header.endswith(",kid,kid_std_error")
+    assert "precision" not in vaeval("leaderboard").out.lower()
+
+
+def test_a_column_that_nobody_has_is_left_out(vaeval: Vaeval, finished: Outcome) -> None:
+    out = vaeval("leaderboard", "--columns", "fid,inception_score", "--format", "markdown").out
+    assert "| FID ↓ |" in out
+    assert "INCEPTION" not in out
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [("fid,presision", ("received:  presision", "perhaps precision")), ("fid,", ("received:  nothing",))],
+)
+def test_a_column_that_does_not_exist_is_told(vaeval: Vaeval, names: str, told: tuple[str, ...]) -> None:
+    outcome = vaeval("leaderboard", "--columns", names)
+    assert outcome.exit_code == 2
+    assert all(words in outcome.err for words in told)
+
+
 # --- show -------------------------------------------------------------------------------------------------------------
 
 
@@ -262,6 +292,9 @@ def test_show_for_people_has_scores_and_what_they_rest_on(vaeval: Vaeval, finish
     assert "pixels-8x8" in out
     assert "kind=linear" in out
     assert "kl per latent dimension: 2 of 2 above 0.01" in out
+    assert out.count("per latent dimension") == 1
+    assert "kid" in out
+    assert "coverage" in out
 
 
 def test_show_draws_the_pictures(vaeval: Vaeval, finished: Outcome, tmp_path: Path) -> None:

@@ -26,7 +26,6 @@ from vaeval_core.errors import ServiceUnreachable, StorageFailed
 from vaeval_core.evaluate import measure_reference_shard, measure_shard
 from vaeval_core.features.catalogue import load_extractor, resolve_extractor
 from vaeval_core.images.catalogue import survey_images
-from vaeval_core.metrics.catalogue import METRICS
 from vaeval_core.presets import ProtocolRequest
 
 pytestmark = pytest.mark.slow
@@ -117,7 +116,8 @@ def test_an_evaluation_gets_a_score_for_every_metric(application: Application) -
     assert finalise_next(application, "evaluation") is FinaliseOutcome.FINISHED
     assert application.reads.evaluation(1).state is EvaluationState.FINISHED
     values = score_values(application)
-    assert set(values) == set(METRICS)
+    assert set(values) == set(application.reads.evaluation(1).protocol.metrics)
+    assert {"fid", "kid", "coverage", "vendi"} <= set(values)
     assert None not in values.values()
 
 
@@ -229,6 +229,40 @@ def test_a_merged_reference_that_is_gone_is_computed_again_and_the_scores_come_o
     assert finalise_next(application, "reference") is FinaliseOutcome.FINISHED
     assert finalise_next(application, "evaluation") is FinaliseOutcome.FINISHED
     assert None not in score_values(application).values()
+
+
+@pytest.mark.parametrize("damage", ["missing", "altered"])
+def test_a_shard_file_of_the_reference_that_is_gone_is_computed_again_if_single_real_images_are_looked_at(
+    application: Application, damage: str
+) -> None:
+    finalise_next(application, "reference")
+    claim = claimed(application, "evaluation")
+    victim = artifact(application, claim.reference_shards[1].key)
+    content = bytearray(victim.read_bytes())
+    if damage == "missing":
+        victim.unlink()
+    else:
+        content[-1] ^= 1
+        victim.write_bytes(content)
+    outcome = finalise(claim, work=application.work, artifacts=application.artifacts)
+    assert outcome is FinaliseOutcome.QUEUED_AGAIN
+    assert finalise_next(application, "reference") is FinaliseOutcome.QUEUED_AGAIN, "merging it finds out which"
+    again = application.work.claim_shard("worker@host")
+    assert again is not None
+    assert (again.owner, again.number) == ("reference", 1)
+    compute(application, again)
+    assert finalise_next(application, "reference") is FinaliseOutcome.FINISHED
+    assert finalise_next(application, "evaluation") is FinaliseOutcome.FINISHED
+    assert None not in score_values(application).values()
+
+
+def test_a_protocol_without_metrics_of_single_images_reads_no_shard_of_the_reference(tmp_path: Path) -> None:
+    with open_application(Settings.from_environment({"VAEVAL_HOME": str(tmp_path / "home")})) as application:
+        submit(application, tmp_path, metrics={"fid": 1, "mse": 1})
+        compute_all_shards(application)
+        finalise_next(application, "reference")
+        shutil.rmtree(artifact(application, "references/1/shards"))
+        assert finalise_next(application, "evaluation") is FinaliseOutcome.FINISHED
 
 
 def test_a_reference_of_which_no_file_is_left_is_computed_again(application: Application) -> None:

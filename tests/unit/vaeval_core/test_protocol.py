@@ -65,6 +65,27 @@ def test_seeds_and_streams_share_a_reference_but_data_and_extractor_do_not() -> 
         assert base.model_copy(update={field: value}).reference_key != base.reference_key
 
 
+def test_metrics_share_a_reference_as_far_as_they_need_the_same_of_it() -> None:
+    base = resolved(PRESETS["quick"])
+    keys = {
+        metrics: base.model_copy(update={"metrics": dict.fromkeys(metrics, 1)}).reference_key
+        for metrics in (("fid", "mse"), ("vendi", "inception_score"), ("kid",), ("kid", "recall", "fid"), ("ndb",))
+    }
+    assert keys["fid", "mse"] == keys["vendi", "inception_score"] == base.reference_key
+    assert keys[("kid",)] == keys["kid", "recall", "fid"]
+    assert len(set(keys.values())) == 3
+
+
+def test_metrics_can_be_named_in_a_yaml_file(tmp_path: Path) -> None:
+    path = tmp_path / "few.yaml"
+    path.write_text("metrics: [fid, kid]\n")
+    assert read_protocol(str(path)).metrics == ("fid", "kid")
+    assert PRESETS["standard"].metrics is None
+    path.write_text("metrics: fid\n")
+    with pytest.raises(InvalidInput, match=r"Received: metrics: 'fid' Expected: metrics: "):
+        read_protocol(str(path))
+
+
 def test_a_stored_protocol_reads_back_equal() -> None:
     protocol = resolved(PRESETS["standard"])
     assert Protocol.model_validate_json(protocol.canonical_json()) == protocol

@@ -189,9 +189,11 @@ def test_scores_are_those_of_the_library_called_directly(
     adapter = load(Path(record.checkpoint_uri), record.checkpoint_digest)
     extractor = load_extractor(protocol.extractor, tmp_path)
     everything = IndexRange(0, 100)
-    reference = merge_reference([measure_reference_shard(digits, extractor, protocol, everything)], protocol)
+    real = [measure_reference_shard(digits, extractor, protocol, everything)]
+    reference = merge_reference(real, protocol)
     summary = merge_shards([measure_shard(adapter, digits, extractor, protocol, everything)], protocol)
-    expected = {each.metric: each.value.value for each in score(summary, reference, protocol)}
+    scores = score(summary, reference, protocol, reference_shards=real)
+    expected = {each.metric: each.value.value for each in scores}
     assert {each.metric: each.value.value for each in record.scores} == expected
 
 
