@@ -64,8 +64,8 @@ class Crew:
 def evaluate_here(
     application: Application, images: ImageSet, requests: Sequence[EvaluationRequest], crew: Crew
 ) -> tuple[SubmissionReceipt, tuple[EvaluationRecord, ...]]:
-    """Register the requests and work until they are over. Other work in the same database comes after it, and is not
-    waited for.
+    """Register the requests and work until they are over. Other work in the same database is left alone: what is
+    begun here must not be cut off when this run ends.
 
     Returns:
         The receipt, and one record per evaluation in the order of the requests, finished, failed or cancelled.
@@ -89,7 +89,7 @@ def evaluate_here(
         rendering.note(forecast_here(progress, measured, extractor, workers=crew.slots))
         others = application.reads.unfinished(besides=ids)
         if others:
-            rendering.note(about_others(others, is_inline=crew.inline))
+            rendering.note(about_others(others))
         with _terminated_like_interrupted(), ExitStack() as stack:
             if crew.inline:
                 command = inline_command(ids, devices=crew.devices, threads=crew.threads)
@@ -104,7 +104,7 @@ def evaluate_here(
                     devices=crew.devices,
                     workers=crew.workers,
                     threads=crew.threads,
-                    first=ids,
+                    only=ids,
                     until_stdin_closes=True,
                 )
                 workers = stack.enter_context(local_workers(command, application.settings))
@@ -112,12 +112,10 @@ def evaluate_here(
     return receipt, in_order_of(receipt, application.reads)
 
 
-def about_others(others: int, *, is_inline: bool) -> str:
+def about_others(others: int) -> str:
     """What becomes of other evaluations in the same database."""
     besides = f"Besides, {count(others, 'evaluation')} {'is' if others == 1 else 'are'} unfinished;"
-    if is_inline:
-        return f"{besides} --inline leaves {'it' if others == 1 else 'them'} alone. Next for the rest: vaeval worker"
-    return f"{besides} those of this run go first."
+    return f"{besides} this run leaves {'it' if others == 1 else 'them'} alone. Next for the rest: vaeval worker"
 
 
 def _watch(application: Application, ids: Sequence[int], workers: LocalWorkers) -> None:

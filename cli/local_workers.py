@@ -110,7 +110,7 @@ def worker_command(
     workers: int | None,
     threads: int | None,
     slots_per_device: int | None = None,
-    first: Sequence[int] = (),
+    only: Sequence[int] = (),
     until_stdin_closes: bool = False,
 ) -> list[str]:
     """The command line of the worker program.
@@ -119,7 +119,7 @@ def worker_command(
         devices: As `vaeval worker --devices`.
         workers: Slots; None for its own choice.
         threads: Of each; None likewise.
-        first: Ids of evaluations that go before all others.
+        only: Ids of the evaluations to work on; none for any.
         until_stdin_closes: Ties its life to ours.
     """
     command = [sys.executable, "-P", "-m", "workers", "--devices", devices]
@@ -129,8 +129,8 @@ def worker_command(
         command += ["--slots-per-device", str(slots_per_device)]
     if threads is not None:
         command += ["--threads", str(threads)]
-    if first:
-        command += ["--first", ids_as_text(first)]
+    if only:
+        command += ["--only", ids_as_text(only)]
     return [*command, "--until-stdin-closes"] if until_stdin_closes else command
 
 

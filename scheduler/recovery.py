@@ -57,6 +57,24 @@ class SweepTotals:
         self.lost["finalise_released"] += report.finalises_released
 
 
+def sweep_once(store: RecoveryStore) -> SweepReport:
+    """Put right what ended leases left behind, and log what was found; harmless where another process does the same."""
+    report = store.sweep()
+    for lost in report.lost:
+        facts = {lost.owner: lost.owner_id, "shard": lost.shard, "worker": lost.worker, "attempt": lost.attempt}
+        _LOG.warning("lease_ended", extra={**facts, "is_failed": lost.is_failed})
+    if report != SweepReport():
+        _LOG.info(
+            "lost_work_found",
+            extra={
+                "shards_requeued": report.shards_requeued,
+                "shards_failed": report.shards_failed,
+                "finalises_released": report.finalises_released,
+            },
+        )
+    return report
+
+
 class Recovery:
     """Sweeps while it holds the maintenance lease.
 
@@ -88,20 +106,8 @@ class Recovery:
         if not self._is_holder:
             self.totals.last_at = math.nan
             return None
-        report = self._store.sweep()
+        report = sweep_once(self._store)
         self.totals.add(report)
-        for lost in report.lost:
-            facts = {lost.owner: lost.owner_id, "shard": lost.shard, "worker": lost.worker, "attempt": lost.attempt}
-            _LOG.warning("lease_ended", extra={**facts, "is_failed": lost.is_failed})
-        if report != SweepReport():
-            _LOG.info(
-                "lost_work_found",
-                extra={
-                    "shards_requeued": report.shards_requeued,
-                    "shards_failed": report.shards_failed,
-                    "finalises_released": report.finalises_released,
-                },
-            )
         unannounced = self._store.claimable() - self._queue.waiting()
         if unannounced > 0:
             self._queue.ring(unannounced)

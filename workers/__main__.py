@@ -24,7 +24,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--slots-per-device", type=int, help="number of slots on each device")
     parser.add_argument("--threads", type=int, help="CPU threads per slot (default: an equal share of the cores)")
     parser.add_argument(
-        "--first", type=ids_of_text, default=[], help="ids of evaluations to look for before all others, such as 3-5,9"
+        "--only", type=ids_of_text, default=[], help="ids of the evaluations to work on, such as 3-5,9; without it, any"
     )
     parser.add_argument(
         "--until-stdin-closes", action="store_true", help="stop when the program at the other end of stdin is gone"
@@ -69,7 +69,7 @@ def supervise(arguments: argparse.Namespace) -> int:
             work=application.work,
             recovery=recovery,
             keep_broker=keep_broker,
-            own_evaluations=arguments.first,
+            own_evaluations=arguments.only,
             watched=lambda slots: watched(application, queue, recovery, slots),
         ).run()
 

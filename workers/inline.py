@@ -29,17 +29,6 @@ LONGEST_WAIT_SECONDS = 1.0
 """How long to wait before asking again while others hold what is left."""
 
 
-class SilentBell:
-    """A bell for one who does not listen but looks: ringing does nothing."""
-
-    def ring(self, times: int) -> None:
-        """Nobody is waiting for it."""
-
-    def waiting(self) -> int:
-        """Nothing is ever waiting."""
-        return 0
-
-
 def work_until_over(application: Application, evaluation_ids: Sequence[int], plan: SlotPlan) -> int:
     """Work on these evaluations until they are finished, failed or cancelled.
 
@@ -49,15 +38,14 @@ def work_until_over(application: Application, evaluation_ids: Sequence[int], pla
     Raises:
         ServiceUnreachable: The database does not answer.
     """
-    from scheduler.recovery import Recovery
+    from scheduler.recovery import sweep_once
     from workers.repeat import repeat
     from workers.reporting import report_alive, retire
     from workers.shard_runner import RunOutcome, make_runner
 
     settings = application.settings
     worker = f"inline-{os.getpid()}@{socket.gethostname()}"
-    runner = make_runner(application, worker, (evaluation_ids,))
-    recovery = Recovery(application.recovery, SilentBell(), owner=worker, settings=settings)
+    runner = make_runner(application, worker, evaluation_ids)
     stop = threading.Event()
     is_interrupted = False
 
@@ -76,7 +64,8 @@ def work_until_over(application: Application, evaluation_ids: Sequence[int], pla
     try:
         while not is_interrupted and not application.reads.progress(evaluation_ids).is_over:
             if time.monotonic() >= next_sweep:
-                recovery.step()
+                # Without the maintenance lease: who holds it must ring the bell, and to sweep twice does no harm.
+                sweep_once(application.recovery)
                 next_sweep = time.monotonic() + settings.sweep_seconds
             if runner.run_one() is RunOutcome.NOTHING_TO_DO and not is_interrupted:
                 time.sleep(min(LONGEST_WAIT_SECONDS, settings.sweep_seconds))

@@ -1,9 +1,10 @@
-"""Whose work a worker looks for: everybody's, or that of one `vaeval run` before or instead of it.
+"""Whose work a worker looks for: everybody's, or that of one `vaeval run`.
 
     vaeval worker          anything, in the order of the store
-    vaeval run             its own evaluations first, then anything: the bell that a slot hears may be rung for either
-    vaeval run --inline    its own evaluations and nothing else
+    vaeval run             its own evaluations and nothing else: it ends when they are over, and would cut off what it had begun
+                           for others
 
+A slot of a run may hear a bell that was rung for somebody else; recovery then rings once more.
 A reference belongs to every evaluation that waits for it.
 """
 
@@ -13,25 +14,19 @@ from collections.abc import Mapping, Sequence
 
 from scheduler.id_runs import ids_as_text, ids_of_text
 
-Turns = tuple[Sequence[int] | None, ...]
-"""What to look for, in order: ids of evaluations, or None for anything."""
-
-ANY: Turns = (None,)
-
 VARIABLE = "WORKER_OWN_EVALUATIONS"
 """From the supervisor to pool processes, which are fresh interpreters. No setting, so not one of VAEVAL_*."""
 
 
 def as_environment(evaluation_ids: Sequence[int]) -> dict[str, str]:
-    """What makes `turns_of` give these evaluations first; without any it also hides what was there before."""
+    """What makes `own_of` give these evaluations; without any it also hides what was there before."""
     return {VARIABLE: ids_as_text(evaluation_ids)}
 
 
-def turns_of(environment: Mapping[str, str]) -> Turns:
-    """The evaluations that the supervisor named, then anything.
+def own_of(environment: Mapping[str, str]) -> Sequence[int] | None:
+    """Ids of the evaluations that the supervisor named, or None for any.
 
-    >>> turns_of(as_environment([7, 8])), turns_of({})
-    (([7, 8], None), (None,))
+    >>> own_of(as_environment([7, 8])), own_of({})
+    ([7, 8], None)
     """
-    own = ids_of_text(environment.get(VARIABLE, ""))
-    return (own, None) if own else ANY
+    return ids_of_text(environment.get(VARIABLE, "")) or None

@@ -2,7 +2,7 @@
 
     finalise what is ready ─► claim a shard ─► measure ─► write its file ─► record it ─► finalise what is ready
 
-What is claimed: anything, or what a `vaeval run` asked for before, or instead of, anything else (`own_evaluations`).
+What is claimed: anything, or what a `vaeval run` asked for alone (`own_evaluations`).
 
 A claim is kept alive by a heartbeat and always ends in exactly one of: recorded as finished, recorded as failed, given
 back, or lost to somebody else, in which case nothing is recorded and what was written is removed. Errors that would come
@@ -30,7 +30,6 @@ from vaeval_core.errors import InvalidInput, ServiceUnreachable, VaevalError
 from vaeval_core.evaluate import ShardArrays, measure_reference_shard, measure_shard
 from workers.heartbeat import BEATS_PER_LEASE, LONGEST_SILENCE_SECONDS, ClaimLost, Heartbeat
 from workers.loaded_models import LoadedModels
-from workers.own_evaluations import ANY, Turns
 
 _LOG = logging.getLogger(__name__)
 
@@ -61,7 +60,7 @@ class ShardRunner:
         models: What is kept between shards.
         worker: Name under which claims are made and the slot reports.
         lease_seconds: Lease of a claim, as the store grants it.
-        turns: Whose work is looked for first, second, …
+        evaluation_ids: The evaluations to work on, with the references that they wait for; None for any.
         stall_seconds: A shard of which no batch is finished for so long is given up.
     """
 
@@ -73,14 +72,14 @@ class ShardRunner:
         *,
         worker: str,
         lease_seconds: float,
-        turns: Turns = ANY,
+        evaluation_ids: Sequence[int] | None = None,
         stall_seconds: float = DEFAULT_STALL_SECONDS,
     ) -> None:
         self._work = work
         self._artifacts = artifacts
         self._models = models
         self._worker = worker
-        self._turns = turns
+        self._evaluation_ids = evaluation_ids
         self._beat_seconds = lease_seconds / BEATS_PER_LEASE
         self._stall_seconds = stall_seconds
         self._interrupted = threading.Event()
@@ -103,15 +102,15 @@ class ShardRunner:
             ServiceUnreachable: The database does not answer. What was claimed is found by recovery.
         """
         with structlog.contextvars.bound_contextvars(worker=self._worker):
-            for evaluations in self._turns:
-                self._finalise_what_is_ready(evaluations)
-                claim = None if self._interrupted.is_set() else self._work.claim_shard(self._worker, evaluations)
-                if claim is not None:
-                    with _log_context(claim.owner, claim.owner_id, shard=claim.number, attempt=claim.attempt):
-                        outcome = self._run_shard(claim)
-                    self._finalise_what_is_ready(evaluations)
-                    return outcome
-            return RunOutcome.NOTHING_TO_DO
+            self._finalise_what_is_ready()
+            is_stopping = self._interrupted.is_set()
+            claim = None if is_stopping else self._work.claim_shard(self._worker, self._evaluation_ids)
+            if claim is None:
+                return RunOutcome.NOTHING_TO_DO
+            with _log_context(claim.owner, claim.owner_id, shard=claim.number, attempt=claim.attempt):
+                outcome = self._run_shard(claim)
+            self._finalise_what_is_ready()
+            return outcome
 
     def _run_shard(self, claim: ShardClaim) -> RunOutcome:
         try:
@@ -195,9 +194,9 @@ class ShardRunner:
         _LOG.info("shard_released")
         return RunOutcome.RELEASED if is_recorded else RunOutcome.CLAIM_LOST
 
-    def _finalise_what_is_ready(self, evaluations: Sequence[int] | None) -> None:
+    def _finalise_what_is_ready(self) -> None:
         while not self._interrupted.is_set():
-            claim = self._work.claim_finalise(self._worker, evaluations)
+            claim = self._work.claim_finalise(self._worker, self._evaluation_ids)
             if claim is None:
                 return
             with _log_context(claim.owner, claim.owner_id):
@@ -211,7 +210,7 @@ class ShardRunner:
             return finalise(claim, work=self._work, artifacts=self._artifacts)
 
 
-def make_runner(application: Application, worker: str, turns: Turns = ANY) -> ShardRunner:
+def make_runner(application: Application, worker: str, evaluation_ids: Sequence[int] | None = None) -> ShardRunner:
     """A runner on the stores of an application."""
     settings = application.settings
     models = LoadedModels(application.artifacts, settings.home / "weights")
@@ -221,7 +220,7 @@ def make_runner(application: Application, worker: str, turns: Turns = ANY) -> Sh
         models,
         worker=worker,
         lease_seconds=settings.lease_seconds,
-        turns=turns,
+        evaluation_ids=evaluation_ids,
         stall_seconds=settings.stall_seconds,
     )
 

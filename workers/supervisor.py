@@ -53,7 +53,7 @@ class Supervisor:
         work: The database, as a worker sees it.
         recovery: Runs in a thread.
         keep_broker: Starts the embedded broker again if need be; None where it is not ours.
-        own_evaluations: Ids of the evaluations that the slots look for first.
+        own_evaluations: Ids of the evaluations that the slots work on; none for any.
         watched: Lets others watch the slots for as long as the context lasts.
     """
 

@@ -72,11 +72,11 @@ class PoolProcess:
 
     def _open_runner(self, worker: str) -> ShardRunner:
         from scheduler.composition import open_application
-        from workers.own_evaluations import turns_of
+        from workers.own_evaluations import own_of
         from workers.shard_runner import make_runner
 
-        turns = turns_of(os.environ)
-        runner = make_runner(open_application(Settings.from_environment()), worker, turns)
+        own = own_of(os.environ)
+        runner = make_runner(open_application(Settings.from_environment()), worker, own)
         # Only now: billiard installs a handler of its own after every hook at the start of a process.
         signal.signal(signal.SIGTERM, self.stop)
         return runner

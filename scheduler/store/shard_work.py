@@ -21,6 +21,7 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    true,
     update,
 )
 
@@ -92,7 +93,12 @@ def _take_best(owner: Owner, worker: str, lease_seconds: float, evaluation_ids: 
     best = (
         select(shards.c.id)
         .join(owner.table, owner.table.c.id == owner.of_shard)
-        .where(is_claimable(owner), _is_for(worker, lease_seconds), *part_of(owner, owner.of_shard, evaluation_ids))
+        .where(
+            is_claimable(owner),
+            # Who works on some evaluations alone may be the only one who ever looks at them, whoever else is alive.
+            _is_for(worker, lease_seconds) if evaluation_ids is None else true(),
+            *part_of(owner, owner.of_shard, evaluation_ids),
+        )
         .order_by(shards.c.priority.desc(), shards.c.turn, owner.of_shard, shards.c.number)
         .limit(1)
         # PostgreSQL: pass over what another worker is taking at this moment. SQLite has one writer at a time.

@@ -61,8 +61,8 @@ def test_what_is_asked_for_is_handed_on() -> None:
 
 
 def test_the_evaluations_that_come_first_are_handed_on() -> None:
-    command = worker_command(devices="cpu", workers=None, threads=None, first=[3, 4, 5, 9])
-    assert command[-2:] == ["--first", "3-5,9"]
+    command = worker_command(devices="cpu", workers=None, threads=None, only=[3, 4, 5, 9])
+    assert command[-2:] == ["--only", "3-5,9"]
 
 
 def test_a_program_that_runs_has_not_ended_and_is_stopped_at_the_end(tmp_path: Path) -> None:

@@ -121,41 +121,23 @@ def states(application: Application) -> list[EvaluationState]:
     return [record.state for record in reversed(application.reads.evaluations())]
 
 
-def test_what_a_run_asked_for_comes_before_what_was_submitted_earlier(
-    application: Application, submit: Callable[..., object]
-) -> None:
-    submit(application, latent_sizes=(2,), images=64)
-    submit(application, latent_sizes=(3,), images=64)
-    runner = make_runner(application, "first@here", ([2], None))
-    outcomes = [runner.run_one() for _ in range(4)]  # two shards of the shared reference, two of the evaluation
-    assert outcomes == [RunOutcome.FINISHED] * 4
-    assert states(application) == [EvaluationState.QUEUED, EvaluationState.FINISHED]
-    run_until_idle(runner)
-    assert states(application) == [EvaluationState.FINISHED] * 2, "with its own done, it helps the others"
-
-
 def test_a_runner_for_some_evaluations_leaves_all_others_alone(
     application: Application, submit: Callable[..., object]
 ) -> None:
     submit(application, latent_sizes=(2,), images=96)  # another reference
     submit(application, latent_sizes=(3,), images=64)
-    run_until_idle(make_runner(application, "first@here", ([2],)))
+    run_until_idle(make_runner(application, "first@here", [2]))
     assert states(application) == [EvaluationState.QUEUED, EvaluationState.FINISHED]
     assert application.reads.progress([1]).images_done == 0
 
 
-def test_a_finalisation_of_others_waits_until_own_work_is_done(
-    application: Application, submit: Callable[..., object]
-) -> None:
+def test_a_finalisation_of_others_is_left_alone_too(application: Application, submit: Callable[..., object]) -> None:
     submit(application, latent_sizes=(2,), images=32)
     while (claim := application.work.claim_shard("dead@here")) is not None:
         arrays_of(application, claim)
     submit(application, latent_sizes=(3,), images=64)
-    runner = make_runner(application, "first@here", ([2], None))
-    runner.run_one()
-    assert states(application)[0] is EvaluationState.RUNNING, "all its shards are there, ready to be merged"
-    run_until_idle(runner)
-    assert states(application) == [EvaluationState.FINISHED] * 2
+    run_until_idle(make_runner(application, "first@here", [2]))
+    assert states(application) == [EvaluationState.RUNNING, EvaluationState.FINISHED]
 
 
 def arrays_of(application: Application, claim: ShardClaim) -> None:

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import psutil
 import pytest
@@ -18,7 +18,7 @@ from scheduler.settings import Settings
 from vaeval_core.errors import ServiceUnreachable
 from workers import slot_process
 from workers.device_pinning import CPU, plan_slots
-from workers.own_evaluations import ANY, VARIABLE, Turns, turns_of
+from workers.own_evaluations import VARIABLE, own_of
 from workers.repeat import repeat
 from workers.reporting import report_alive, retire
 from workers.supervisor import Supervisor, child_environment, worker_name
@@ -64,7 +64,7 @@ def test_pool_processes_learn_from_their_environment_whose_work_comes_first(
     monkeypatch.setenv(VARIABLE, "1-1000")  # of a program that started us
     recovery = Recovery(application.recovery, Bell(), owner="test", settings=application.settings)
 
-    def turns(*own: int) -> Turns:
+    def worked_on(*own: int) -> Sequence[int] | None:
         supervisor = Supervisor(
             plan_slots([CPU], cores=1),
             settings=application.settings,
@@ -72,10 +72,10 @@ def test_pool_processes_learn_from_their_environment_whose_work_comes_first(
             recovery=recovery,
             own_evaluations=own,
         )
-        return turns_of(supervisor._slots[0]._environment)
+        return own_of(supervisor._slots[0]._environment)
 
-    assert turns(3, 4, 9) == ([3, 4, 9], None)
-    assert turns() == ANY
+    assert worked_on(3, 4, 9) == [3, 4, 9]
+    assert worked_on() is None
 
 
 def test_a_worker_s_name_tells_slot_process_and_host() -> None:
