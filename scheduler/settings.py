@@ -149,11 +149,16 @@ def without_password(url: str) -> str:
 
     >>> without_password("redis://me:secret@host/0?password=secret&db=1")
     'redis://me:***@host/0?password=***&db=1'
+    >>> without_password("postgresql://me:sec?ret@host/db")
+    'postgresql://***'
     """
     scheme, separator, rest = url.partition("://")
+    place, question_mark, parameters = rest.partition("?")
+    if "@" in parameters or (not separator and "@" in url):
+        # Programs disagree on what is the password here: nothing is shown, so that no reading of it is.
+        return f"{url.partition(':')[0]}:{'//' if separator else ''}***"
     if not separator:
         return url
-    place, question_mark, parameters = rest.partition("?")
     user_and_password, at, host = place.rpartition("@")
     user, colon, _ = user_and_password.partition(":")
     shown = _SECRET_PARAMETER.sub(r"\1***", parameters)
@@ -163,7 +168,9 @@ def without_password(url: str) -> str:
 def passwords_in(url: str) -> tuple[str, ...]:
     """Every password in the URL, as written and with its percent signs decoded, to keep them out of other people's texts."""
     place, _, parameters = url.partition("://")[2].partition("?")
-    written = [place.rpartition("@")[0].partition(":")[2]]
+    # To the last @ of all as well: some programs take a ? for a part of the password.
+    before_hosts = place.rpartition("@")[0], url.partition(":")[2].removeprefix("//").rpartition("@")[0]
+    written = [before_host.partition(":")[2] for before_host in before_hosts]
     written += [match.group(2) for match in _SECRET_PARAMETER.finditer(parameters)]
     return tuple(dict.fromkeys(word for text in written if text for word in (text, unquote(text))))
 
@@ -206,6 +213,14 @@ def _database_url(url: str) -> str:
             received=without_password(url),
             expected="sqlite:///path/to/file.db or postgresql://user:password@host/database",
         )
+    try:
+        _ = urlsplit(url).port
+    except ValueError:  # whose text may quote a part of the password
+        raise InvalidInput(
+            "VAEVAL_DATABASE_URL cannot be read as an address.",
+            received=without_password(url),
+            expected="postgresql://user:password@host:5432/database, with special characters of the password as %XX",
+        ) from None
     return f"{driver}://{rest}"
 
 

@@ -7,6 +7,7 @@ files, `vaeval.yaml` and the options of the command line all say what they expec
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -63,6 +64,11 @@ def expectation(problem: Problem) -> str:
     return str(problem["msg"]).removeprefix("Input should be ")
 
 
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxdict, _SHORT.maxlist, _SHORT.maxstring, _SHORT.maxother = 2, 8, 8, 80, 80
+"""A YAML file of a few lines can stand for a value of gigabytes: what is shown of one is short."""
+
+
 def told(problems: Sequence[Problem], fields: Iterable[str]) -> tuple[str, str]:
     """What was received and what was expected, for all refused values of a file.
 
@@ -74,7 +80,7 @@ def told(problems: Sequence[Problem], fields: Iterable[str]) -> tuple[str, str]:
     ('sampels: 5', 'instead of sampels perhaps samples; the fields are name, samples')
     """
     known = list(fields)
-    received = [f"{_place(problem)}: {problem['input']!r}" for problem in problems]
+    received = [f"{_place(problem)}: {_SHORT.repr(problem['input'])}" for problem in problems]
     expected = [_wanted(problem, known) for problem in problems]
     return "; ".join(received), "; ".join([*expected, f"the fields are {', '.join(known)}"])
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from vaeval_core.checkpoints.keras_graph import ModelGraph
 from vaeval_core.errors import CheckpointRejected
+from vaeval_core.hdf5_links import outside_data
 
 _LAYERS = "layers"
 _VARIABLES = "vars"
@@ -77,16 +78,7 @@ def write_selected(
 
 def _refuse_links(saved: Any, source: Path) -> None:
     """A link or external storage would read files outside the checkpoint."""
-    import h5py
-
-    def look(name: str, link: Any) -> str | None:
-        if not isinstance(link, h5py.HardLink):
-            return name
-        item = saved[name]
-        is_outside = isinstance(item, h5py.Dataset) and (item.external or item.is_virtual)
-        return name if is_outside else None
-
-    found = saved.visititems_links(look)
+    found = outside_data(saved)
     if found is not None:
         raise CheckpointRejected(
             "The weights file refers to data outside itself.",

@@ -117,6 +117,13 @@ def read_converted(path: Path) -> Tensors:
         OSError: It cannot be read.
     """
     try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            other = next(
+                (f"{name} of {kind}" for name in file.keys() if (kind := file.get_slice(name).get_dtype()) != "F32"),  # noqa: SIM118
+                None,
+            )
+        if other is not None:
+            raise _rejected(path, f"it holds {other}, where float32 (F32) is expected")
         return checked(load_file(path), path)
     except safetensors.SafetensorError as error:
         raise _rejected(path, f"safetensors says: {' '.join(str(error).split())}") from error

@@ -16,6 +16,7 @@ import h5py
 from vaeval_core.errors import InvalidInput
 from vaeval_core.features.inception_v3_architecture import kernel_shapes
 from vaeval_core.features.published_file import PublishedFile
+from vaeval_core.hdf5_links import outside_data
 
 PUBLISHED = PublishedFile(
     name="inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",
@@ -77,6 +78,9 @@ def _layer_shapes(path: Path) -> dict[str, LayerShapes]:
         if not h5py.is_hdf5(path):
             raise _rejected(path, "it is not an HDF5 file")
         with h5py.File(path, "r") as file:
+            outside = outside_data(file)
+            if outside is not None:
+                raise _rejected(path, f"{outside} is kept outside the file, where its digest does not reach")
             if "layer_names" not in file.attrs:
                 raise _rejected(path, f"it has no list of layers at its root, only {', '.join(file) or 'nothing'}")
             shapes: dict[str, LayerShapes] = {}

@@ -190,3 +190,30 @@ def test_own_folders_are_homes_and_what_vaeval_makes_in_them(tmp_path: Path) -> 
     assert [name for name in own if not settings.is_own_folder(tmp_path / name)] == []
     foreign = ["shared", "shared/weights", "mine/runs", "other/runs", "weights"]
     assert [name for name in foreign if settings.is_own_folder(tmp_path / name)] == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:S3CRET?x@127.0.0.1:1/db",
+        "redis://:S3CRET?@host/0",
+        "postgresql:/me:S3CRET@host/db",
+        "redis://host/0?password=S3@CRET",
+    ],
+)
+def test_where_readings_of_a_url_differ_nothing_of_it_is_shown(url: str) -> None:
+    assert "S3" not in without_password(url)
+    assert "CRET" not in without_password(url)
+
+
+def test_a_password_with_a_question_mark_is_kept_out_of_other_texts() -> None:
+    assert "S3CRET?x" in passwords_in("postgresql://me:S3CRET?x@127.0.0.1:1/db")
+
+
+def test_a_database_address_that_cannot_be_read_is_refused_without_its_password() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        Settings.from_environment({"VAEVAL_DATABASE_URL": "postgresql://me:S3CRET@host:port/db"})
+    assert "VAEVAL_DATABASE_URL cannot be read as an address" in str(caught.value)
+    assert "host:port" in str(caught.value.received)
+    assert "S3CRET" not in str(caught.value)
+    assert "%XX" in str(caught.value.expected)

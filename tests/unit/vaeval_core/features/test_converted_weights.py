@@ -5,6 +5,7 @@ Where only the way of the file is tested, six tensors stand for the whole networ
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -165,3 +166,14 @@ def test_a_file_without_a_note_has_no_source(tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     save_file({"x": np.zeros(1, np.float32)}, path)
     assert source_of(path) is None
+
+
+@pytest.mark.parametrize(("kind", "size"), [("BF16", 2), ("F8_E4M3", 1), ("F64", 8)])
+def test_another_precision_than_float32_is_refused(tmp_path: Path, kind: str, size: int) -> None:
+    header = json.dumps({"weight": {"dtype": kind, "shape": [1], "data_offsets": [0, size]}}).encode("ascii")
+    path = tmp_path / "weights.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(size))
+    with pytest.raises(InvalidInput) as caught:
+        read_converted(path)
+    assert f"weight of {kind}" in str(caught.value.received)
+    assert "float32" in str(caught.value.received)

@@ -90,3 +90,9 @@ def test_a_layer_that_is_listed_but_absent_is_refused(keras_weights_path: Path) 
     with h5py.File(keras_weights_path, "r+") as file:
         del file["conv2d_17"]
     assert "conv2d_17" in str(refusal(keras_weights_path).received)
+
+
+def test_weights_that_lie_in_another_file_are_refused(keras_weights_path: Path, tmp_path: Path) -> None:
+    with h5py.File(keras_weights_path, "r+") as file:
+        file["elsewhere"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "/conv2d")
+    assert "elsewhere is kept outside the file" in str(refusal(keras_weights_path).received)
