@@ -241,6 +241,9 @@ def _broker_url(url: str | None) -> str | None:
             received=without_password(url),
             expected="redis://:password@host:6379/0, with special characters of the password as %XX",
         ) from None
+    if url.startswith("rediss://") and "ssl_cert_reqs=" not in url:
+        # Without a word about it, the library below would talk to anybody who has a certificate, whosever it is.
+        return f"{url}{'&' if '?' in url else '?'}ssl_cert_reqs=required"
     return url
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, insert, null, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Executable, and_, exists, insert, null, or_, select, update
 
 from scheduler.lifecycle import EvaluationEvent, EvaluationState, ShardState
 from scheduler.store.base import FinaliseClaim, StoredFile
@@ -54,35 +55,44 @@ def claim(
     evaluation_ids: Sequence[int] | None = None,
 ) -> FinaliseClaim | None:
     """Take a finalisation: of references first, then by priority and age; see `WorkStore.claim_finalise`."""
+    only = None if evaluation_ids is None else tuple(evaluation_ids)
     for owner in OWNERS.values():
-        order = [evaluations.c.priority.desc()] if owner is EVALUATION else []
-        best = (
-            select(owner.table.c.id)
-            .where(is_ready(owner, max_attempts), *part_of(owner, owner.table.c.id, evaluation_ids))
-            .order_by(*order, owner.table.c.id)
-            .limit(1)
-            # PostgreSQL: pass over what another worker is taking at this moment.
-            .with_for_update(key_share=True, skip_locked=True, of=owner.table)
-            .scalar_subquery()
-        )
-        taken = connection.execute(
-            update(owner.table)
-            .where(owner.table.c.id == best, owner.can(EvaluationEvent.FINALISE_CLAIMED))
-            .values(
-                state=becomes(EvaluationEvent.FINALISE_CLAIMED),
-                lease_owner=worker,
-                lease_token=owner.table.c.lease_token + 1,
-                lease_expires_at=database_now_plus(lease_seconds),
-                attempts=owner.table.c.attempts + 1,
-            )
-            .returning(owner.table.c.id, owner.table.c.lease_token, owner.table.c.attempts)
-        ).one_or_none()
+        taken = connection.execute(_take_ready(owner, worker, lease_seconds, max_attempts, only)).one_or_none()
         if taken is not None:
             detail = {"attempt": taken.attempts}
             entry = owner.entry(EvaluationEvent.FINALISE_CLAIMED, taken.id, worker=worker, detail=detail)
             write_entries(connection, [entry])
             return _claim_of(connection, owner, taken.id, taken.lease_token)
     return None
+
+
+@lru_cache(maxsize=64)
+def _take_ready(
+    owner: Owner, worker: str, lease_seconds: float, max_attempts: int, evaluation_ids: tuple[int, ...] | None
+) -> Executable:
+    """The statement of a claim; kept, because to build it takes longer than to run it."""
+    order = [evaluations.c.priority.desc()] if owner is EVALUATION else []
+    best = (
+        select(owner.table.c.id)
+        .where(is_ready(owner, max_attempts), *part_of(owner, owner.table.c.id, evaluation_ids))
+        .order_by(*order, owner.table.c.id)
+        .limit(1)
+        # PostgreSQL: pass over what another worker is taking at this moment.
+        .with_for_update(key_share=True, skip_locked=True, of=owner.table)
+        .scalar_subquery()
+    )
+    return (
+        update(owner.table)
+        .where(owner.table.c.id == best, owner.can(EvaluationEvent.FINALISE_CLAIMED))
+        .values(
+            state=becomes(EvaluationEvent.FINALISE_CLAIMED),
+            lease_owner=worker,
+            lease_token=owner.table.c.lease_token + 1,
+            lease_expires_at=database_now_plus(lease_seconds),
+            attempts=owner.table.c.attempts + 1,
+        )
+        .returning(owner.table.c.id, owner.table.c.lease_token, owner.table.c.attempts)
+    )
 
 
 def _claim_of(connection: Connection, owner: Owner, owner_id: int, token: int) -> FinaliseClaim:

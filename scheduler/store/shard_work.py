@@ -7,6 +7,7 @@ once the shard was taken away: that is the fence.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -82,14 +83,22 @@ def claim(
 
     With `evaluation_ids` only shards of these evaluations and of the references that they wait for.
     """
+    only = None if evaluation_ids is None else tuple(evaluation_ids)
     for owner in OWNERS.values():
-        taken = connection.execute(_take_best(owner, worker, lease_seconds, evaluation_ids)).one_or_none()
+        taken = connection.execute(take_best(owner, worker, lease_seconds, only)).one_or_none()
         if taken is not None:
             return _claim_of(connection, owner, taken, worker)
     return None
 
 
-def _take_best(owner: Owner, worker: str, lease_seconds: float, evaluation_ids: Sequence[int] | None) -> Executable:
+@lru_cache(maxsize=64)
+def take_best(
+    owner: Owner, worker: str, lease_seconds: float, evaluation_ids: tuple[int, ...] | None = None
+) -> Executable:
+    """The statement of a claim: walks an index to the best shard of this kind of owner, and takes it.
+
+    Kept, because to build it takes longer than to run it.
+    """
     best = (
         select(shards.c.id)
         .join(owner.table, owner.table.c.id == owner.of_shard)

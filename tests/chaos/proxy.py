@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 from pathlib import Path
 
@@ -13,10 +14,12 @@ class Proxy:
 
     Args:
         target: Socket of the server; looked for with each new connection, so the server may come and go.
+        tls: With it, clients must speak TLS; what goes on to the server is plain.
     """
 
-    def __init__(self, target: Path) -> None:
+    def __init__(self, target: Path, tls: ssl.SSLContext | None = None) -> None:
         self._target = target
+        self._tls = tls
         self._flows = threading.Event()
         self._flows.set()
         self._sockets: set[socket.socket] = set()
@@ -51,8 +54,10 @@ class Proxy:
             self._flows.wait()
             server = socket.socket(socket.AF_UNIX)
             try:
+                if self._tls is not None:
+                    client = self._tls.wrap_socket(client, server_side=True)
                 server.connect(str(self._target))
-            except OSError:  # the server is away: so is this port, as far as the client can tell
+            except OSError:  # the server is away, or the client refuses us: to the client it is the same
                 _close(server)
                 _close(client)
                 continue

@@ -59,6 +59,19 @@ def test_what_is_no_port_is_refused(value: str) -> None:
     assert "1 to 65535" in str(caught.value.expected)
 
 
+@pytest.mark.parametrize(
+    ("url", "resolved"),
+    [
+        ("rediss://broker:6379/0", "rediss://broker:6379/0?ssl_cert_reqs=required"),
+        ("rediss://broker/0?ssl_ca_certs=/ca.pem", "rediss://broker/0?ssl_ca_certs=/ca.pem&ssl_cert_reqs=required"),
+        ("rediss://broker/0?ssl_cert_reqs=none", "rediss://broker/0?ssl_cert_reqs=none"),
+        ("redis://broker/0", "redis://broker/0"),
+    ],
+)
+def test_the_certificate_of_a_broker_is_verified_unless_told_otherwise(url: str, resolved: str) -> None:
+    assert Settings.from_environment({"VAEVAL_BROKER_URL": url}).broker_url == resolved
+
+
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
 def test_the_driver_is_always_named(scheme: str) -> None:
     settings = Settings.from_environment({"VAEVAL_DATABASE_URL": f"{scheme}://kim@db/vaeval"})
