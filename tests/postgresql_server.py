@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import URL, make_url
 
@@ -88,7 +89,7 @@ def _may_run(program: Path, user: pwd.struct_passwd) -> bool:
 
 
 def _run(*command: str | Path, user: pwd.struct_passwd | None) -> None:
-    identity = {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+    identity: dict[str, Any] = {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
     # Output goes to a file: pg_ctl leaves its pipes to the server, and waiting for their end would never end.
     with tempfile.TemporaryFile("w+") as output:
         done = subprocess.run(

@@ -22,6 +22,7 @@ if os.environ.get("CHAOS_CLOCK"):
     # Before anything else is imported, so that everybody gets this clock.
     time.time = lambda: _CLOCK() + float(os.environ["CHAOS_CLOCK"])
 
+import dataclasses
 import errno
 import signal
 import sys
@@ -71,28 +72,22 @@ class Pointed:
         return call
 
 
-class ChaosModels(LoadedModels):
-    """Real models; one of them kills, all of them take their time."""
-
-    def adapter(self, checkpoint: CheckpointLocation) -> VaeAdapter:
-        time.sleep(float(os.environ.get("CHAOS_SECONDS", "0")))
-        at("within a shard")
-        if checkpoint.uri.endswith(POISON):
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().adapter(checkpoint)
+_ADAPTER, _MAKE_RUNNER = LoadedModels.adapter, shard_runner.make_runner
 
 
-def make_runner(application: Application, worker: str) -> shard_runner.ShardRunner:
+def adapter(models: LoadedModels, checkpoint: CheckpointLocation) -> VaeAdapter:
+    """`LoadedModels.adapter` of models that take their time, and of which one kills."""
+    time.sleep(float(os.environ.get("CHAOS_SECONDS", "0")))
+    at("within a shard")
+    if checkpoint.uri.endswith(POISON):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return _ADAPTER(models, checkpoint)
+
+
+def make_runner(application: Application, *more: Any) -> shard_runner.ShardRunner:
     """The real runner on ports with points."""
-    settings = application.settings
-    return shard_runner.ShardRunner(
-        Pointed(application.work),  # type: ignore[arg-type]
-        Pointed(application.artifacts),  # type: ignore[arg-type]
-        ChaosModels(application.artifacts, settings.home / "weights"),
-        worker=worker,
-        lease_seconds=settings.lease_seconds,
-        stall_seconds=settings.stall_seconds,
-    )
+    pointed: dict[str, Any] = {"work": Pointed(application.work), "artifacts": Pointed(application.artifacts)}
+    return _MAKE_RUNNER(dataclasses.replace(application, **pointed), *more)
 
 
 _REPLACE = Path.replace
@@ -111,6 +106,7 @@ class ChaosLoader(SlotLoader):
         """As the real one."""
         super().on_worker_init()
         shard_runner.make_runner = make_runner
+        LoadedModels.adapter = adapter  # type: ignore[assignment,method-assign]
         Path.replace = replace  # type: ignore[assignment,method-assign]
 
 
