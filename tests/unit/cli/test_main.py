@@ -257,11 +257,11 @@ def test_an_option_that_resembles_none_is_told_with_the_help_to_read(words: list
 
 
 def test_a_usage_error_is_json_too() -> None:
-    code, out, _ = invoke("leaderboard", "--format", "json", "--bogus")
+    code, out, _ = invoke("leaderboard", "--format", "json", "--xyzzy")
     assert code == 2
     assert json.loads(out)["error"] == {
         "type": "InvalidInput",
         "what": "vaeval leaderboard has no such option.",
-        "received": "--bogus",
+        "received": "--xyzzy",
         "next": "vaeval leaderboard --help",
     }
