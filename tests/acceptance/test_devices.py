@@ -99,7 +99,10 @@ def slots_of(supervisor: psutil.Process, number: int) -> list[psutil.Process]:
     while True:
         slots = {}
         for child in supervisor.children():
-            command = child.cmdline()
+            try:
+                command = child.cmdline()
+            except psutil.NoSuchProcess:  # a short-lived child of another kind
+                continue
             if "workers.slot" in command:
                 slots[command[command.index("workers.slot") + 1]] = child
         if len(slots) == number:

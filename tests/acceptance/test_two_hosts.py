@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import make_url
+from threadpoolctl import threadpool_limits
 
 from scheduler.composition import Application, open_application
 from scheduler.queue.celery_queue import CeleryWorkQueue
@@ -121,6 +122,7 @@ def site(tmp_path: Path, postgresql_url: str) -> Iterator[Site]:
         shutil.rmtree(short, ignore_errors=True)
 
 
+@threadpool_limits.wrap(limits=1)  # as many as the hosts' workers have, for the last bits depend on it
 def undisturbed(folder: Path, workload: Workload) -> Scores:
     with open_application(Settings.from_environment({"VAEVAL_HOME": str(folder / "alone")})) as application:
         submit(application, _SilentBell(), workload.digits, workload.requests)
