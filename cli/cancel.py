@@ -21,7 +21,7 @@ def cancel(evaluations: Evaluations, as_json: Json = False) -> None:
     """Stop evaluations that are not over.
 
     Their queued shards are never begun. A worker that is at one of them stops after its current batch, at the latest with
-    its next heartbeat (15 s). What is finished stays; `vaeval retry` goes on from there.
+    its next heartbeat (5 s). What is finished stays; `vaeval retry` goes on from there.
 
     An evaluation that is over stays as it is. An id that does not exist is an error, and nothing is cancelled.
 

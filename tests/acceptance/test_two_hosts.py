@@ -24,6 +24,7 @@ from scheduler.submission import submit
 from tests.chaos.broker import Broker
 from tests.chaos.crew import Member, end_family, worker_host
 from tests.chaos.invariants import violations
+from tests.chaos.one_thread import one_thread
 from tests.chaos.proxy import Proxy
 from tests.chaos.workload import Scores, Workload, scores_of
 from workers.shard_runner import RunOutcome, make_runner
@@ -124,7 +125,10 @@ def site(tmp_path: Path, postgresql_url: str) -> Iterator[Site]:
 
 @threadpool_limits.wrap(limits=1)  # as many as the hosts' workers have, for the last bits depend on it
 def undisturbed(folder: Path, workload: Workload) -> Scores:
-    with open_application(Settings.from_environment({"VAEVAL_HOME": str(folder / "alone")})) as application:
+    with (
+        one_thread(),
+        open_application(Settings.from_environment({"VAEVAL_HOME": str(folder / "alone")})) as application,
+    ):
         submit(application, _SilentBell(), workload.digits, workload.requests)
         runner = make_runner(application, "alone")
         while runner.run_one() is not RunOutcome.NOTHING_TO_DO:

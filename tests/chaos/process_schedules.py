@@ -28,6 +28,7 @@ from tests.chaos.crew import LEASE_SECONDS, end_family, scheduler_host, thaw, wo
 from tests.chaos.disturbances import TIMED, Disturbed
 from tests.chaos.interference import Interference
 from tests.chaos.invariants import violations
+from tests.chaos.one_thread import one_thread
 from tests.chaos.proxy import Proxy
 from tests.chaos.simulated_schedules import Outcome
 from tests.chaos.workload import Scores, Workload, is_struck, scores_of
@@ -204,7 +205,7 @@ class ProcessSchedules:
         """By one process, on a database and artifacts of its own."""
         home = self.folder / "undisturbed"
         settings = Settings.from_environment({"VAEVAL_HOME": str(home)})
-        with open_application(settings) as application:
+        with one_thread(), open_application(settings) as application:
             schema.require_current(application.database)
             register(application, workload.digits, workload.requests)
             runner = make_runner(application, "undisturbed")

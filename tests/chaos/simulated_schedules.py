@@ -14,6 +14,7 @@ from scheduler.settings import Settings
 from scheduler.submission import register
 from tests.chaos.emptied import emptied
 from tests.chaos.invariants import violations
+from tests.chaos.one_thread import one_thread
 from tests.chaos.simulated_process import PoisonedModels, Verdict
 from tests.chaos.simulation import Simulation
 from tests.chaos.workload import Scores, Workload, scores_of
@@ -86,6 +87,6 @@ class Schedules:
         home = self._folder / "home"
         shutil.rmtree(home / "artifacts", ignore_errors=True)
         environment = {"VAEVAL_HOME": str(home), "VAEVAL_DATABASE_URL": self._url}
-        with open_application(Settings.from_environment(environment)) as application:
+        with one_thread(), open_application(Settings.from_environment(environment)) as application:
             emptied(application.database)
             yield application
