@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import make_url
-from threadpoolctl import threadpool_limits
 
 from scheduler.composition import Application, open_application
 from scheduler.queue.celery_queue import CeleryWorkQueue
@@ -123,7 +122,6 @@ def site(tmp_path: Path, postgresql_url: str) -> Iterator[Site]:
         shutil.rmtree(short, ignore_errors=True)
 
 
-@threadpool_limits.wrap(limits=1)  # as many as the hosts' workers have, for the last bits depend on it
 def undisturbed(folder: Path, workload: Workload) -> Scores:
     with (
         one_thread(),

@@ -15,8 +15,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from threadpoolctl import threadpool_limits
-
 from scheduler.composition import Application, open_application
 from scheduler.queue.celery_queue import CeleryWorkQueue
 from scheduler.settings import Settings
@@ -200,7 +198,6 @@ class ProcessSchedules:
         if struck:
             application.submissions.retry(struck)
 
-    @threadpool_limits.wrap(limits=1)  # as many as the workers have, for the last bits depend on it
     def _scores_without_disturbance(self, workload: Workload) -> Scores:
         """By one process, on a database and artifacts of its own."""
         home = self.folder / "undisturbed"
