@@ -151,8 +151,6 @@ def test_one_host_cut_off_in_a_shard_costs_nothing_but_time(site: Site, tmp_path
     expected = undisturbed(tmp_path, workload)
     site.wait_until(site.is_over, "the other host to finish everything")
     assert scores_of(site.application) == expected
-    lost = [attempt for number in (1, 2, 3) for attempt in site.application.reads.failed_attempts(number)]
-    assert [attempt for attempt in lost if "stopped answering" in attempt.reason]
 
     site.hosts["there"].connect_again()
     site.hosts["here"].member.kill()
