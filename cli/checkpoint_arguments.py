@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from scheduler.settings import Settings
-    from scheduler.store.base import EvaluationRequest, SubmissionReceipt
+    from scheduler.store.base import EvaluationRequest, ReadStore, SubmissionReceipt
     from vaeval_core.checkpoints.base import CheckpointDescription
 
 MOST_LISTED = 10
@@ -22,9 +22,14 @@ MOST_LISTED = 10
 
 
 def described_checkpoints(
-    arguments: Sequence[str], settings: Settings
+    arguments: Sequence[str], settings: Settings, *, skip_unreadable: bool = False
 ) -> tuple[tuple[CheckpointDescription, ...], tuple[str, ...]]:
-    """What the arguments lead to, and sentences on where it was not looked for.
+    """What the arguments lead to, and sentences on what was left out and where it was not looked for.
+
+    Args:
+        arguments: As they were typed.
+        settings: Say which folders are vaeval's own.
+        skip_unreadable: Go on with the others where some cannot be evaluated.
 
     Raises:
         NotFound: An argument leads nowhere.
@@ -40,16 +45,22 @@ def described_checkpoints(
             described.append(describe(path))
         except CheckpointRejected as error:
             rejected.append((path, error))
-    if len(rejected) == 1:
-        raise rejected[0][1]
-    if rejected:
-        raise CheckpointRejected(
-            f"{len(rejected)} of {len(paths)} checkpoints cannot be evaluated; none was submitted.",
-            received="\n".join(at_most([f"{path}: {error.what}" for path, error in rejected])),
-            expected=rejected[0][1].expected,
-            next_step=f"leave them out; for all that is known about one, give it alone: {rejected[0][0]}",
-        )
-    return tuple(described), tuple(at_most(own_folders.notes()))
+    if rejected and (not described or not skip_unreadable):
+        raise rejected[0][1] if len(rejected) == 1 else _all_rejected(rejected, len(paths))
+    left_out = at_most([f"Left out: {path}: {error.what}" for path, error in rejected])
+    return tuple(described), (*left_out, *at_most(own_folders.notes()))
+
+
+def _all_rejected(rejected: Sequence[tuple[Path, CheckpointRejected]], number: int) -> CheckpointRejected:
+    """One error for several: each with its reason, and what was expected where that is one thing."""
+    expectations = list(dict.fromkeys(error.expected for _, error in rejected))
+    go_on = "; --skip-unreadable goes on with the others" if len(rejected) < number else ""
+    return CheckpointRejected(
+        f"{len(rejected)} of {number} checkpoints cannot be evaluated; none was submitted.",
+        received="\n".join(at_most([f"{path}: {error.what}" for path, error in rejected])),
+        expected=expectations[0] if len(expectations) == 1 else "something else for each of them",
+        next_step=f"for all that is known about one, give it alone: {rejected[0][0]}{go_on}",
+    )
 
 
 def at_most(lines: Sequence[str], most: int = MOST_LISTED) -> list[str]:
@@ -85,22 +96,26 @@ class _OwnFolders:
         ]
 
 
-def known_names(requests: Sequence[EvaluationRequest], receipt: SubmissionReceipt) -> list[str]:
-    """A sentence on each checkpoint that is listed under another name than its path has now.
+def known_names(requests: Sequence[EvaluationRequest], receipt: SubmissionReceipt, reads: ReadStore) -> list[str]:
+    """A sentence on each checkpoint, and on the images, that are listed under another name than their path has now.
 
-    Content is what a checkpoint is known by, and it keeps the name and step under which it came first.
+    Content is what they are known by, and it keeps the name (and a checkpoint its step) under which it came first.
     """
     names = {
         request.checkpoint.digest: (request.checkpoint, entry.checkpoint_name)
         for request, entry in zip(requests, receipt.evaluations, strict=True)
     }
-    return at_most(
-        [
-            f"{checkpoint.uri} has the same content as a checkpoint submitted before: known as {name}."
-            for checkpoint, name in names.values()
-            if checkpoint.name != name
-        ]
-    )
+    checkpoints = [
+        f"{checkpoint.uri} has the same content as a checkpoint submitted before: known as {name}."
+        for checkpoint, name in names.values()
+        if checkpoint.name != name
+    ]
+    (record,) = reads.evaluations([receipt.evaluations[0].evaluation_id])
+    dataset = requests[0].dataset  # one for all: they come from one command line
+    if dataset.name != record.dataset_name:
+        images = f"{dataset.uri} has the same images as a set submitted before: known as {record.dataset_name}."
+        return [*at_most(checkpoints), images]
+    return at_most(checkpoints)
 
 
 def assumptions(checkpoints: Sequence[CheckpointDescription]) -> list[str]:

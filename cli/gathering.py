@@ -78,8 +78,9 @@ def gather(wish: Wish, settings: Settings, *, on_images_surveyed: Callable[[int,
     from vaeval_core.features.weights_catalogue import is_published
     from vaeval_core.images.catalogue import survey_images
 
-    _require_data(wish.data)
-    descriptions, notes_of_search = described_checkpoints(wish.checkpoints, settings)
+    descriptions, notes_of_search = described_checkpoints(
+        wish.checkpoints, settings, skip_unreadable=wish.skip_unreadable
+    )
     images = survey_images(
         wish.data,
         skip_unreadable=wish.skip_unreadable,
@@ -204,16 +205,6 @@ def read_seeds(seed: int | None, seeds: str | None) -> tuple[int, ...] | None:
             next_step="--seeds 0,1,2",
         )
     return tuple(int(word) for word in words)
-
-
-def _require_data(data: str) -> None:
-    if not data.strip():
-        raise InvalidInput(
-            "--data is empty.",
-            received=repr(data),
-            expected="a folder of images, an array file, digits:test, digits:train or shapes; `.` is the current folder",
-            next_step="if it came from a shell variable, see whether that is set",
-        )
 
 
 def _skipped(paths: Sequence[str]) -> list[str]:

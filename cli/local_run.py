@@ -49,6 +49,7 @@ class Crew:
                 "--inline is one worker.",
                 received=f"--inline --workers {self.workers}",
                 expected="--inline alone, or --workers without it",
+                next_step="leave --workers out, or --inline",
             )
 
     @property
@@ -80,7 +81,7 @@ def evaluate_here(
     ids = [entry.evaluation_id for entry in receipt.evaluations]
     created = sum(entry.created for entry in receipt.evaluations)
     rendering.note(f"{count(created, 'new evaluation')}, {len(ids) - created} known already (ids {id_list(ids)}).")
-    for sentence in known_names(requests, receipt):
+    for sentence in known_names(requests, receipt, application.reads):
         rendering.note(sentence)
     progress = application.reads.progress(ids)
     if not progress.is_over:

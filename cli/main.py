@@ -29,6 +29,7 @@ from cli.config import config
 from cli.db import current, upgrade
 from cli.demo import demo
 from cli.doctor import doctor
+from cli.empty_words import refuse_empty_words
 from cli.exit_codes import EPILOG, ExitCode, exit_code_of
 from cli.gc import gc
 from cli.leaderboard import leaderboard
@@ -63,12 +64,14 @@ class ErrorsAsSentences(TyperGroup):
         options = _options(arguments)
         understood = [word for word in options if word != "--debug"] + arguments[len(options) :]
         try:
+            refuse_empty_words(understood, self)
             result = super().main(understood, "vaeval", complete_var, standalone_mode=False, **extra)
         except TyperException as failure:  # wrong options: the library's own words, our form
             _leave(usage_error(failure, understood, self), arguments)
         except VaevalError as failure:
             _leave(failure, arguments)
-        except typer.Abort:
+        except typer.Abort:  # Ctrl-C where a command does not say itself what becomes of its work
+            rendering.note("Interrupted.")
             sys.exit(ExitCode.INTERRUPTED)
         except Exception as failure:  # noqa: BLE001  the last door: whatever it is, the user gets a sentence
             _leave(_unexpected(failure), arguments)

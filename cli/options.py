@@ -89,7 +89,7 @@ SkipUnreadable = Annotated[
     bool,
     typer.Option(
         "--skip-unreadable",
-        help="Leave out image files that cannot be read, and say which. Default: refuse the folder.",
+        help="Leave out image files and checkpoints that cannot be used, and say which. Default: refuse them all.",
     ),
 ]
 Tags = Annotated[

@@ -62,7 +62,7 @@ def submit(
         receipt = register(application, gathered.images, gathered.requests)
         if not (wait and as_json):
             _print_receipt(receipt, gathered, as_json=as_json)
-        for sentence in known_names(gathered.requests, receipt):
+        for sentence in known_names(gathered.requests, receipt, application.reads):
             rendering.note(sentence)
         _announce(settings, receipt)
         _say_how_long(application, receipt, gathered)

@@ -26,23 +26,23 @@ def usage_error(failure: TyperException, arguments: Sequence[str], program: Type
         arguments: The words that were typed.
         program: The group of all commands.
     """
-    path, command = _command_of(arguments, program)
+    path, command = command_of(arguments, program)
     next_step = f"{path} --help"
     parameter = getattr(failure, "param", None)
     problems = getattr(failure.__cause__, "errors", None)
     if parameter is not None and problems is not None:
         found = problems()
         return InvalidInput(
-            f"The {_described(parameter)} has a value that cannot be used.",
+            f"The {described(parameter)} has a value that cannot be used.",
             received=", ".join(str(problem["input"]) for problem in found),
             expected=", ".join(dict.fromkeys(_wanted(problem, parameter) for problem in found)),
             next_step=next_step,
         )
     if parameter is not None:
         return InvalidInput(
-            f"The {_described(parameter)} is missing.",
+            f"The {described(parameter)} is missing.",
             received=shlex.join(["vaeval", *arguments]),
-            expected=_form(parameter),
+            expected=form(parameter),
             next_step=next_step,
         )
     option = getattr(failure, "option_name", None)
@@ -74,7 +74,7 @@ def usage_error(failure: TyperException, arguments: Sequence[str], program: Type
     return InvalidInput(sentence if sentence.endswith((".", "?")) else f"{sentence}.", next_step=next_step)
 
 
-def _command_of(arguments: Sequence[str], program: TyperGroup) -> tuple[str, Any]:
+def command_of(arguments: Sequence[str], program: TyperGroup) -> tuple[str, Any]:
     """The command that the words begin with: how it is called, and what it is."""
     path, command = "vaeval", program
     for word in arguments:
@@ -86,14 +86,14 @@ def _command_of(arguments: Sequence[str], program: TyperGroup) -> tuple[str, Any
     return path, command
 
 
-def _described(parameter: Any) -> str:
+def described(parameter: Any) -> str:
     """`option --samples` or `argument EVALUATION`."""
     if isinstance(parameter, TyperOption):
         return f"option {parameter.opts[0]}"
     return f"argument {parameter.metavar}"
 
 
-def _form(parameter: Any) -> str:
+def form(parameter: Any) -> str:
     """How to give the parameter, and what it is."""
     name = f"{parameter.opts[0]} {parameter.metavar}" if isinstance(parameter, TyperOption) else parameter.metavar
     return f"{name}: {parameter.help.removesuffix('.')}"
@@ -123,7 +123,7 @@ def _wrong_number_of_values(option: str, command: Any, arguments: Sequence[str],
     return InvalidInput(
         f"The option {option} has no value.",
         received=f"{option} as the last word",
-        expected=None if parameter is None else _form(parameter),
+        expected=None if parameter is None else form(parameter),
         next_step=next_step,
     )
 

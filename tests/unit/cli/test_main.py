@@ -249,6 +249,37 @@ def test_wrong_words_are_a_usage_error_in_four_parts(words: list[str], parts: li
         assert part in line
 
 
+@pytest.mark.parametrize(
+    ("words", "what", "expected"),
+    [
+        (["demo", "--home", ""], "The option --home is empty.", "--home FOLDER: "),
+        (["demo", "--home="], "The option --home is empty.", "--home FOLDER: "),
+        (["run", "vae.keras", "--data", " "], "The option --data is empty.", "digits:test"),
+        (["run", "", "--data", "digits:test"], "The argument CHECKPOINT is empty.", "CHECKPOINT: "),
+        (["run", "vae.keras", "--resize", ""], "The argument CHECKPOINT is empty.", "CHECKPOINT: "),
+        (["weights", "import", "--as", ""], "The option --as is empty.", "--as NAME: "),
+        (["show", ""], "The argument EVALUATION is empty.", "EVALUATION: "),
+    ],
+)
+def test_an_empty_word_is_refused_before_it_means_the_current_folder(
+    words: list[str], what: str, expected: str
+) -> None:
+    code, out, err = invoke(*words)
+    assert (code, out) == (2, "")
+    lines = err.splitlines()
+    assert lines[0] == f"error: {what}"
+    assert lines[1].startswith("  received:  '")
+    assert expected in lines[2]
+    assert "shell variable" in lines[3]
+
+
+def test_an_empty_word_among_several_arguments_is_told_without_guessing_which() -> None:
+    code, _, err = invoke("compare", "12", "")
+    assert code == 2
+    assert err.splitlines()[0] == "error: An argument is empty."
+    assert "vaeval compare 12 ''" in err
+
+
 @pytest.mark.parametrize("words", [["--bogus"], ["run", "--bogus"]])
 def test_an_option_that_resembles_none_is_told_with_the_help_to_read(words: list[str]) -> None:
     code, _, err = invoke(*words)

@@ -121,6 +121,47 @@ class TestWithBrokerDown:
         assert lines[0].endswith("known as first/step-0.")
         assert lines[-1] == "and 2 more"
 
+    def test_images_known_under_another_name_are_told_with_the_name_of_the_leaderboard(
+        self, vaeval: Vaeval, checkpoints: Path, no_broker: None, tmp_path: Path
+    ) -> None:
+        photos = picture_folder(tmp_path / "photos", size=8, number=70)
+        words = (*SMALL, "--resize")
+        vaeval("submit", checkpoints, "--data", photos, *words)
+        moved = tmp_path / "renamed"
+        shutil.copytree(photos, moved)
+        outcome = vaeval("submit", checkpoints, "--data", moved, *words)
+        assert f"{moved} has the same images as a set submitted before: known as photos." in outcome.err
+
+
+class TestSeveralBadCheckpoints:
+    def test_each_is_told_with_its_reason_and_how_to_go_on(
+        self, vaeval: Vaeval, checkpoints: Path, no_broker: None, tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "runs"
+        shutil.copytree(checkpoints, folder)
+        (folder / "cut.keras").write_bytes(b"PK\x03\x04")
+        (folder / "half").mkdir()
+        (folder / "half" / "encoder.keras").write_bytes(b"")
+        outcome = vaeval("submit", folder, "--data", "digits:test", *SMALL)
+        assert outcome.exit_code == 2
+        assert "2 of 4 checkpoints cannot be evaluated; none was submitted." in outcome.err
+        assert f"{folder / 'cut.keras'}: " in outcome.err
+        assert f"{folder / 'half' / 'encoder.keras'}: " in outcome.err
+        assert "--skip-unreadable goes on with the others" in outcome.err
+        assert evaluations(vaeval) == []
+
+        outcome = vaeval("submit", folder, "--data", "digits:test", *SMALL, "--skip-unreadable")
+        assert len(evaluations(vaeval)) == 2
+        assert f"Left out: {folder / 'cut.keras'}: " in outcome.err
+
+    def test_where_none_can_be_used_skipping_does_not_help(
+        self, vaeval: Vaeval, no_broker: None, tmp_path: Path
+    ) -> None:
+        (tmp_path / "cut.keras").write_bytes(b"PK\x03\x04")
+        outcome = vaeval("submit", tmp_path, "--data", "digits:test", *SMALL, "--skip-unreadable")
+        assert outcome.exit_code == 2
+        assert "goes on with the others" not in outcome.err
+
 
 def write_pair(folder: Path, *, activation: str, units: int) -> Path:
     """A checkpoint that can be described, but not run."""
@@ -203,7 +244,14 @@ class TestForecast:
 BAD_INPUT = [
     pytest.param(["nowhere"], "digits:test", [], 4, ["nowhere"], id="missing checkpoint"),
     pytest.param([__file__], "digits:test", [], 2, [Path(__file__).name], id="a file that is no model"),
-    pytest.param([""], "digits:test", [], 2, ["received:  ''", "`.` is the current folder"], id="empty checkpoint"),
+    pytest.param(
+        [""],
+        "digits:test",
+        [],
+        2,
+        ["argument CHECKPOINT is empty", "received:  ''", "`.` is the"],
+        id="empty checkpoint",
+    ),
     pytest.param(
         ["CHECKPOINTS", " "], "digits:test", [], 2, ["received:  ' '", "shell variable"], id="blank checkpoint"
     ),
