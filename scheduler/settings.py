@@ -80,6 +80,7 @@ class Settings:
                 "VAEVAL_HOME cannot hold the database: a question mark would end the path in its address.",
                 received=str(home),
                 expected="a path without `?`",
+                next_step="give VAEVAL_HOME another path, or set VAEVAL_DATABASE_URL",
             )
         return cls(
             home=home,
@@ -135,11 +136,17 @@ class Settings:
 def is_home(folder: Path) -> bool:
     """True if vaeval has worked in the folder as its home: a database is there, or artifacts of another database."""
     artifacts = folder / "artifacts"
-    return (
-        (folder / DATABASE_FILE).is_file()
-        or (artifacts / "references").is_dir()
-        or (artifacts / "evaluations").is_dir()
+    return (folder / DATABASE_FILE).is_file() or any(
+        _holds_numbered_folders(artifacts / kind) for kind in ("references", "evaluations")
     )
+
+
+def _holds_numbered_folders(folder: Path) -> bool:
+    """Whether it looks as vaeval's artifacts do: other programs too have folders called `artifacts/evaluations`."""
+    try:
+        return any(entry.name.isdecimal() and entry.is_dir() for entry in folder.iterdir())
+    except OSError:
+        return False
 
 
 def without_password(url: str) -> str:
@@ -199,6 +206,7 @@ def _with_files(environment: Mapping[str, str]) -> dict[str, str]:
                 f"The file named by {name}_FILE cannot be read.",
                 received=f"{path} ({error.strerror})",
                 expected=f"a readable file that holds the value of {name}",
+                next_step=f"correct {name}_FILE, or set {name} itself",
             ) from error
     return values
 
@@ -212,6 +220,7 @@ def _database_url(url: str) -> str:
             "VAEVAL_DATABASE_URL names no database that vaeval knows.",
             received=without_password(url),
             expected="sqlite:///path/to/file.db or postgresql://user:password@host/database",
+            next_step="correct VAEVAL_DATABASE_URL, or unset it for a SQLite file; vaeval config shows what is set",
         )
     try:
         _ = urlsplit(url).port
@@ -220,6 +229,7 @@ def _database_url(url: str) -> str:
             "VAEVAL_DATABASE_URL cannot be read as an address.",
             received=without_password(url),
             expected="postgresql://user:password@host:5432/database, with special characters of the password as %XX",
+            next_step="correct VAEVAL_DATABASE_URL, then vaeval doctor",
         ) from None
     return f"{driver}://{rest}"
 
@@ -232,6 +242,7 @@ def _broker_url(url: str | None) -> str | None:
             "VAEVAL_BROKER_URL names no broker that vaeval knows.",
             received=without_password(url),
             expected="redis://host:6379/0, rediss://… or redis+socket:///path/to/socket; unset it for the embedded server",
+            next_step="correct VAEVAL_BROKER_URL, or unset it; vaeval config shows what is set",
         )
     try:
         _ = urlsplit(url).port
@@ -240,6 +251,7 @@ def _broker_url(url: str | None) -> str | None:
             "VAEVAL_BROKER_URL cannot be read as an address.",
             received=without_password(url),
             expected="redis://:password@host:6379/0, with special characters of the password as %XX",
+            next_step="correct VAEVAL_BROKER_URL, then vaeval doctor",
         ) from None
     if url.startswith("rediss://") and "ssl_cert_reqs=" not in url:
         # Without a word about it, the library below would talk to anybody who has a certificate, whosever it is.
@@ -256,7 +268,12 @@ def _seconds(values: Mapping[str, str], name: str, default: float) -> float:
     except ValueError:
         seconds = float("nan")
     if not 0.1 <= seconds <= 86_400:  # NaN fails both
-        raise InvalidInput(f"{name} is no usable number of seconds.", received=text, expected="0.1 to 86400")
+        raise InvalidInput(
+            f"{name} is no usable number of seconds.",
+            received=text,
+            expected="0.1 to 86400",
+            next_step=f"correct {name}, or unset it for the default",
+        )
     return seconds
 
 
@@ -267,6 +284,9 @@ def _address(values: Mapping[str, str], name: str) -> tuple[str, int] | None:
     host, _, port = text.rpartition(":")
     if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65_536):
         raise InvalidInput(
-            f"{name} is no port.", received=text, expected="1 to 65535, with a host and a colon before it if need be"
+            f"{name} is no port.",
+            received=text,
+            expected="1 to 65535, with a host and a colon before it if need be",
+            next_step=f"correct {name}, or unset it: without it nothing listens",
         )
     return host or "0.0.0.0", int(port)  # noqa: S104  as every exporter does; it is off unless asked for

@@ -4,6 +4,8 @@
 - A folder that is a checkpoint counts as one. Any other folder is searched with all folders below it, hidden ones and
   those to pass over left out; every folder or file found there that looks like a checkpoint counts, even a half pair, so
   that `describe` can say what is missing.
+- Links to folders are followed, after everything that lies in the folder itself, and no folder is searched twice: so
+  `latest -> step-100` beside `step-100` adds nothing, and a link to a folder above does not go round for ever.
 - Tensors of all kinds are stored as .safetensors, so a search takes only those with the header of a checkpoint.
 - A pattern that no shell expanded is expanded here. What it matches may hold nothing, as long as something does.
 """
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 import glob
 import os
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -57,10 +60,18 @@ def find_checkpoints(arguments: Sequence[str], *, pass_over: Callable[[Path], bo
         elif glob.has_magic(argument):
             checkpoints = set(search.matching(str(Path(argument).expanduser())))
         else:
-            raise NotFound("There is no such checkpoint.", received=argument, expected=_EXPECTED)
+            raise NotFound(
+                "There is no such checkpoint.",
+                received=argument,
+                expected=_EXPECTED,
+                next_step=f"see what is there: ls {shlex.quote(str(_nearest_folder(path)))}",
+            )
         if not checkpoints:
             raise NotFound(
-                "No checkpoint was found.", received=argument + search.passed_over_in_words(), expected=_EXPECTED
+                "No checkpoint was found.",
+                received=argument + search.passed_over_in_words(),
+                expected=_EXPECTED,
+                next_step="name the folder that holds them; Keras writes them with model.save('NAME.keras')",
             )
         found |= checkpoints
     return tuple(sorted(found, key=natural_order))
@@ -126,18 +137,36 @@ class _Search:
                 yield canonical(match)
 
     def _below(self, root: Path) -> Iterator[Path]:
+        seen: set[tuple[int, int]] = set()
+        starts = [root]
+        while starts:
+            links: list[Path] = []
+            for start in starts:
+                yield from self._tree(start, seen, links)
+            starts = sorted(links, key=natural_order)
+
+    def _tree(self, root: Path, seen: set[tuple[int, int]], links: list[Path]) -> Iterator[Path]:
+        """What lies below a folder without following links; the links to folders that were met are appended to `links`."""
+
         def refuse(error: OSError) -> None:
             raise NotFound(
                 "A folder cannot be searched for checkpoints.",
                 received=f"{error.filename} ({error.strerror})",
                 expected="a readable folder",
+                next_step="make it readable, or name the checkpoints themselves",
             ) from error
 
         for folder, subfolders, files in os.walk(root, onerror=refuse):
             here = Path(folder)
+            identity = (here.stat().st_dev, here.stat().st_ino)
+            if identity in seen:
+                subfolders.clear()
+                continue
+            seen.add(identity)
             subfolders[:] = [
                 name for name in subfolders if not name.startswith(".") and not self._is_passed_over(here / name)
             ]
+            links += [here / name for name in subfolders if (here / name).is_symlink()]
             if is_checkpoint_folder(here):
                 yield here
             else:
@@ -156,6 +185,11 @@ class _Search:
             return True
         self._files[file] = None
         return False
+
+
+def _nearest_folder(path: Path) -> Path:
+    """The deepest folder of a path that exists."""
+    return next(folder for folder in path.parents if folder.is_dir())
 
 
 def _fixed_part(pattern: str) -> str:

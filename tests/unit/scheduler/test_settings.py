@@ -187,7 +187,9 @@ def test_a_folder_where_vaeval_has_worked_is_a_home(tmp_path: Path, made: str) -
     assert is_home(tmp_path)
 
 
-@pytest.mark.parametrize("made", ["artifacts", "weights", "artifacts/wandb", "runs/vaeval.db"])
+@pytest.mark.parametrize(
+    "made", ["artifacts", "weights", "artifacts/wandb", "artifacts/evaluations/plots", "runs/vaeval.db"]
+)
 def test_a_project_with_folders_of_such_names_is_none(tmp_path: Path, made: str) -> None:
     (tmp_path / made).mkdir(parents=True)
     assert not is_home(tmp_path)
@@ -198,7 +200,7 @@ def test_own_folders_are_homes_and_what_vaeval_makes_in_them(tmp_path: Path) -> 
         {"VAEVAL_HOME": str(tmp_path / "mine"), "VAEVAL_ARTIFACTS": str(tmp_path / "shared" / "arrays")}
     )
     other = tmp_path / "other"
-    (other / "artifacts" / "references").mkdir(parents=True)
+    (other / "artifacts" / "references" / "1").mkdir(parents=True)
     own = ["mine", "mine/weights", "shared/arrays", "other", "other/artifacts", "other/logs"]
     assert [name for name in own if not settings.is_own_folder(tmp_path / name)] == []
     foreign = ["shared", "shared/weights", "mine/runs", "other/runs", "weights"]

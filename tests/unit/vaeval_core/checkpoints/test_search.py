@@ -82,6 +82,35 @@ def test_a_name_with_brackets_that_exists_is_no_pattern(tmp_path: Path) -> None:
     assert found(tmp_path, "run[1]") == ["run[1]"]
 
 
+def test_a_link_to_a_folder_is_followed(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = tmp_path_factory.mktemp("scratch")
+    touched(elsewhere, "step-7/encoder.keras", "step-7/decoder.keras")
+    (runs / "beta4" / "moved").symlink_to(elsewhere)
+    assert found(runs, "beta4") == ["beta4/moved/step-7", "beta4/step-1", "beta4/step-3", "beta4/step-10"]
+
+
+def test_a_link_to_what_is_there_anyway_adds_nothing(runs: Path) -> None:
+    (runs / "beta4" / "best").symlink_to(runs / "beta4" / "step-10")
+    assert found(runs, "beta4") == ["beta4/step-1", "beta4/step-3", "beta4/step-10"]
+
+
+def test_a_link_to_a_folder_above_does_not_go_round(runs: Path) -> None:
+    (runs / "beta4" / "all").symlink_to(runs)
+    assert found(runs, "beta4") == [
+        "beta4/all/beta1/vae-0001.keras",
+        "beta4/all/pca",
+        "beta4/step-1",
+        "beta4/step-3",
+        "beta4/step-10",
+    ]
+
+
+def test_a_missing_path_leads_to_where_it_stops_existing(runs: Path) -> None:
+    with pytest.raises(NotFound) as caught:
+        find_checkpoints([str(runs / "beta4" / "stpe-3" / "vae.keras")])
+    assert caught.value.next_step == f"see what is there: ls {runs / 'beta4'}"
+
+
 def tensors(file: Path, *names: str) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     save_file({name: np.zeros(1, np.float32) for name in names}, file)
