@@ -5,8 +5,6 @@ Rows of different fingerprints never share a table, for their numbers do not com
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Collection, Mapping, Sequence
 from itertools import groupby
@@ -164,14 +162,8 @@ def as_markdown(rows: Sequence[Row], *, tied: Collection[int] = (), scores: Sequ
 
 
 def as_csv(rows: Sequence[Row]) -> str:
-    """All columns of the view with full precision, all fingerprints in one table."""
-    if not rows:
-        return ""
-    lines = io.StringIO()
-    writer = csv.DictWriter(lines, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return lines.getvalue().rstrip("\n")
+    """All columns of the view with full precision, all fingerprints in one table; tags and times as in --json."""
+    return rendering.as_csv(list(rows[0]), [list(row.values()) for row in rows]) if rows else ""
 
 
 def by_fingerprint(rows: Sequence[Row]) -> list[list[Row]]:

@@ -26,7 +26,8 @@ class Format(StrEnum):
 
 def leaderboard(
     protocol: Annotated[
-        str | None, typer.Option("--protocol", metavar="NAME", help="Only protocols of this name. Default: all.")
+        str | None,
+        typer.Option("--protocol", metavar="NAME", help="Only protocols of this name, such as quick. Default: all."),
     ] = None,
     fingerprint: Annotated[
         str | None,
@@ -69,7 +70,10 @@ def leaderboard(
 
     if as_json and output not in {None, Format.JSON}:
         raise InvalidInput(
-            "--json and --format exclude each other.", received=f"--json --format {output}", expected="one of the two"
+            "--json and --format exclude each other.",
+            received=f"--json --format {output}",
+            expected="one of the two",
+            next_step="vaeval leaderboard --json",
         )
     scores = USUAL if columns is None else columns_named(columns)
     with open_application(Settings.from_environment()) as application:
@@ -107,7 +111,7 @@ def choose(rows: Sequence[Row], *, protocol: str | None, top: int | None) -> Seq
     Raises:
         NotFound: There are finished evaluations, but none of this protocol.
     """
-    named = [row for row in rows if protocol in {None, row["protocol"]}]
+    named = [row for row in rows if protocol is None or _is_of(row["protocol"], protocol)]
     if rows and not named:
         known = ", ".join(dict.fromkeys(str(row["protocol"]) for row in rows))
         raise NotFound(
@@ -117,3 +121,8 @@ def choose(rows: Sequence[Row], *, protocol: str | None, top: int | None) -> Seq
             next_step="vaeval leaderboard shows them all",
         )
     return [row for board in by_fingerprint(named) for row in board[:top]]
+
+
+def _is_of(name: str, wanted: str) -> bool:
+    """Whether a protocol has the name, as it is or with the changes that options put behind it: `quick,samples=2000`."""
+    return name == wanted or name.startswith(f"{wanted},")

@@ -9,6 +9,8 @@ and a table fits its width (`layout` says how); in a pipe lines are whole.
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import shutil
@@ -78,6 +80,23 @@ def document_line(command: str, content: Mapping[str, Any]) -> None:
 
 def _envelope(command: str, content: Mapping[str, Any]) -> dict[str, Any]:
     return {"schema": f"vaeval.{command}/1", **content}
+
+
+def as_csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """CSV with full precision, without the last line's end; what CSV has no form for is written as in JSON."""
+    lines = io.StringIO()
+    writer = csv.writer(lines, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows([_csv_cell(value) for value in row] for row in rows)
+    return lines.getvalue().rstrip("\n")
+
+
+def _csv_cell(value: object) -> object:
+    if value is None or isinstance(value, str | int | float):
+        return value
+    text = json.dumps(value, ensure_ascii=False, default=plain)
+    written = json.loads(text)
+    return written if isinstance(written, str) else text
 
 
 def plain(value: object) -> object:

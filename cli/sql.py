@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections import Counter
@@ -41,7 +39,12 @@ def sql(
     from scheduler.store.read_only import ask
 
     if as_json and as_csv:
-        raise InvalidInput("--json and --csv exclude each other.", received="--json --csv", expected="one of the two")
+        raise InvalidInput(
+            "--json and --csv exclude each other.",
+            received="--json --csv",
+            expected="one of the two",
+            next_step="leave one of them out",
+        )
     text = typer.get_text_stream("stdin").read() if statement == "-" else statement
     answer = ask(Settings.from_environment().database_url, text, limit=limit)
     if as_json:
@@ -49,11 +52,7 @@ def sql(
         rows = [dict(zip(names, map(_value, row), strict=True)) for row in answer.rows]
         rendering.document("sql", {"columns": names, "rows": rows, "is_cut": answer.is_cut})
     elif as_csv:
-        lines = io.StringIO()
-        writer = csv.writer(lines, lineterminator="\n")
-        writer.writerow(answer.columns)
-        writer.writerows(answer.rows)
-        rendering.data(lines.getvalue().rstrip("\n"))
+        rendering.data(rendering.as_csv(answer.columns, answer.rows))
     else:
         are_numbers = [
             any(row[i] is not None for row in answer.rows)

@@ -146,6 +146,20 @@ def test_csv_holds_every_column_with_full_precision(vaeval: Vaeval, finished: Ou
     assert list(rows[0]) == list(exact[0])
 
 
+def test_csv_writes_tags_and_times_as_json_does(vaeval: Vaeval, finished: Outcome) -> None:
+    row = next(csv.DictReader(io.StringIO(vaeval("leaderboard", "--format", "csv").out)))
+    exact = vaeval("leaderboard", "--json").document["rows"][0]
+    assert json.loads(row["tags"]) == exact["tags"]
+    times = [column for column, value in exact.items() if column.endswith("_at") and value is not None]
+    assert times
+    assert [row[column] for column in times] == [exact[column] for column in times]
+
+
+def test_a_protocol_is_found_by_its_name_before_the_changes(vaeval: Vaeval, finished: Outcome) -> None:
+    rows = vaeval("leaderboard", "--protocol", "standard", "--json").document["rows"]
+    assert {row["protocol"] for row in rows} == {"standard,samples=40,reconstructions=40,reference=64"}
+
+
 def test_markdown_is_a_table_that_renders(vaeval: Vaeval, finished: Outcome) -> None:
     lines = vaeval("leaderboard", "--format", "markdown").out.splitlines()
     assert lines[0].startswith("**")
