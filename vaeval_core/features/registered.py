@@ -156,12 +156,14 @@ def _load(entry: EntryPoint) -> Callable[[Uint8], Any]:
             f"The registered extractor {entry.name} cannot be imported.",
             received=f"{entry.value} of {_distribution(entry)}: {type(error).__name__}: {error}",
             expected="a module that imports, and in it a callable of that name",
+            next_step="install what it needs, or remove the package that registers it",
         ) from error
     if not callable(loaded) or isinstance(loaded, type):
         raise InvalidInput(
             f"The registered extractor {entry.name} is no function of images.",
             received=f"{entry.value} of {_distribution(entry)}: {loaded!r}",
             expected="a callable that takes images (n, h, w, 3) uint8 and gives features (n, d); of a class, an instance",
+            next_step="docs/extending.md shows a registered extractor that works",
         )
     features_of: Callable[[Uint8], Any] = loaded
     return features_of
@@ -192,6 +194,7 @@ def _dimension(name: str, features_of: Callable[[Uint8], Any]) -> int:
             f"The registered extractor {name} states no usable dimension.",
             received=f"dimension={stated!r}",
             expected="the length of a feature vector, a whole number of at least 1, or no such attribute",
+            next_step="docs/extending.md shows a registered extractor that works",
         )
     return stated
 
@@ -208,7 +211,17 @@ def _checked(name: str, given: Any, shape: tuple[int, int | None]) -> Float32:
             expected=f"real numbers of shape ({rows}, {'d' if dimension is None else dimension})",
             next_step="repair it, or tell its author",
         )
-    return features.astype(np.float32)
+    with np.errstate(over="ignore"):  # a float64 may be too large: that is told below
+        features = features.astype(np.float32)
+    finite = np.isfinite(features).all(axis=1)
+    if not finite.all():
+        raise InvalidInput(
+            f"The registered extractor {name} gave features that are not finite.",
+            received=f"NaN or infinity in {np.count_nonzero(~finite)} of {rows} rows, the first of them {finite.argmin()}",
+            expected="finite numbers for any image, also for one that is all black",
+            next_step="repair it, or tell its author",
+        )
+    return features
 
 
 def _distribution(entry: EntryPoint) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaeval_core.errors import ImagesRejected, NotFound
+from vaeval_core.images.decoding import MAX_PIXELS
 from vaeval_core.images.factor_labels import BESIDE_IMAGES, CLASSES_NAME, NAMES_NAME, FactorLabels, factor_labels
 from vaeval_core.images.hdf5_rows import Hdf5Rows
 from vaeval_core.types import Uint8
@@ -65,19 +67,34 @@ def read_array_file(path: Path) -> ArrayContents:
             if begins.startswith(_ZIP):
                 return _read_archive(path, file)
             return ArrayContents(_as_images(path, np.lib.format.open_memmap(path, mode="r")), None)
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, EOFError, ValueError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         raise ImagesRejected(
             "The array file cannot be read.",
             received=f"{path}: {' '.join(str(error).split())}",
             expected=f"a file written by numpy.save, numpy.savez or h5py that holds {_EXPECTED}",
+            next_step="write the file again and see that it opens in Python: numpy.load or h5py.File",
         ) from error
 
 
 def _read_archive(path: Path, file: BinaryIO) -> ArrayContents:
     with np.load(file, allow_pickle=False) as archive:
         members = archive.files
-        images = _as_images(path, archive[_choose(path, members)])
+        chosen = _choose(path, members)
+        _require_room(path, archive.zip.getinfo(f"{chosen}.npy").file_size)
+        images = _as_images(path, archive[chosen])
         return ArrayContents(images, _factors(path, members, archive.__getitem__, len(images)))
+
+
+def _require_room(path: Path, num_bytes: int) -> None:
+    """Refuse an archive whose images, unpacked, would fill the memory of this machine: a few kilobytes can hold terabytes."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if num_bytes > memory / 2:
+        raise ImagesRejected(
+            "The images of the archive are too large to be unpacked here.",
+            received=f"{path}: {num_bytes:,} bytes unpacked",
+            expected=f"at most half of the memory of this machine, {memory // 2:,} bytes",
+            next_step="save them with numpy.save or in HDF5, which are read piece by piece",
+        )
 
 
 def _read_hdf5(path: Path) -> ArrayContents:
@@ -131,6 +148,8 @@ def _require_images(path: Path, dtype: np.dtype[Any], stored: tuple[int, ...]) -
         reason = "The numbers of an array of images must be uint8."
     elif len(shape) != 4 or shape[3] not in {1, 3} or 0 in shape:
         reason = "The array has no shape of images."
+    elif shape[1] * shape[2] > MAX_PIXELS:
+        reason = f"The images of the array have more than {MAX_PIXELS:,} pixels each."
     if reason is None:
         return
     raise ImagesRejected(

@@ -40,7 +40,10 @@ def survey_array_file(path: Path, *, on_progress: Callable[[int, int], None] | N
     except StorageFailed as error:
         # Found on the user's own machine, so it says something about the file.
         raise ImagesRejected(
-            "The array file cannot be read.", received=error.received, expected="a file that is whole"
+            "The array file cannot be read.",
+            received=error.received,
+            expected="a file that is whole",
+            next_step="write the file again and see that it opens in Python: numpy.load or h5py.File",
         ) from error
     return _image_set(path, contents, digests)
 

@@ -97,6 +97,7 @@ def require_fit(sizes: Iterable[tuple[str, int, int]], shape: ImageShape, fit: I
             "Stored images are grey or colour, the model takes neither.",
             received=f"a model of {channels} channels",
             expected="1 channel (grey) or 3 (red, green, blue)",
+            next_step="evaluate a model of one or three channels",
         )
     if fit != "exact":
         return

@@ -141,6 +141,7 @@ def test_a_spec_of_another_release_is_refused(
 
 
 @pytest.mark.usefixtures("_offline")
+@pytest.mark.slow
 def test_a_worker_without_the_file_says_which(tmp_path: Path, keras_weights_path: Path) -> None:
     find_keras_weights(keras_weights_path, tmp_path / "here", allow_unverified=True)
     spec = resolve_extractor("inception-v3-keras", weights=keras_weights_path, weights_folder=tmp_path / "here")
@@ -148,6 +149,7 @@ def test_a_worker_without_the_file_says_which(tmp_path: Path, keras_weights_path
         load_extractor(spec, tmp_path / "there")
 
 
+@pytest.mark.slow
 def test_a_worker_that_has_the_published_file_but_needs_another_says_which(
     tmp_path: Path, keras_weights_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,6 +61,7 @@ def test_a_damaged_hdf5_file_is_refused(tmp_path: Path) -> None:
     assert "HDF5 says: " in str(refusal(path).received)
 
 
+@pytest.mark.slow
 def test_the_variant_with_the_classifier_is_told_apart(keras_layers: Layers, write_layers: Write) -> None:
     keras_layers["predictions"] = [("predictions/kernel:0", (2048, 1000)), ("predictions/bias:0", (1000,))]
     assert "this is the variant with the classifier on top" in str(refusal(write_layers(keras_layers)).received)

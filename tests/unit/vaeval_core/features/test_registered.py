@@ -231,6 +231,21 @@ def test_features_of_another_length_than_described_are_refused(install: Install,
         extractor.extract(images_of(1))
 
 
+@pytest.mark.parametrize("bad", ["float('nan')", "1e300"])
+def test_features_that_are_not_finite_are_refused_with_the_first_of_them(
+    bad: str, install: Install, tmp_path: Path
+) -> None:
+    source = f"def given(images):\n    return [[{bad} if image.max() > 9 else 0.5] for image in images]"
+    install("broken", source, {"bad": "broken:given"})
+    extractor = load_extractor(resolve_extractor("bad", weights=None, weights_folder=tmp_path), tmp_path)
+    images = np.zeros((NETWORK_BATCH, 8, 8, 3), np.uint8)
+    images[[5, 7]] = 200
+    with pytest.raises(InvalidInput) as caught:
+        extractor.extract(images)
+    assert caught.value.received == f"NaN or infinity in 2 of {NETWORK_BATCH} rows, the first of them 5"
+    assert "finite" in str(caught.value.expected)
+
+
 def test_a_name_that_two_packages_use_is_refused_and_both_are_named(install: Install, tmp_path: Path) -> None:
     install("first", SUMS, {"sums": "first:sums"})
     install("second", SUMS, {"sums": "second:sums"})

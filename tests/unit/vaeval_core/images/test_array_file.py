@@ -160,6 +160,28 @@ def test_other_arrays_are_refused_with_what_they_are(tmp_path: Path, array: NDAr
     assert str(caught.value.expected).startswith("uint8 images")
 
 
+def test_images_beyond_all_sizes_are_refused_before_they_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "images.npy"
+    np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(2, 1 << 14, 1 << 15, 1))  # a hole, not a gigabyte
+    with pytest.raises(ImagesRejected, match=r"more than .* pixels each.*uint8 of shape \(2, 16384, 32768, 1\)"):
+        survey_array_file(path)
+
+
+def test_an_archive_that_unpacks_to_more_than_there_is_memory_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "images.npz"
+    np.savez_compressed(path, images=np.zeros((3000, 8, 8, 1), np.uint8))
+    assert path.stat().st_size < 2000
+    pages = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 64}  # a machine with 256 KiB
+    monkeypatch.setattr(os, "sysconf", pages.__getitem__)
+    with pytest.raises(ImagesRejected) as caught:
+        survey_array_file(path)
+    assert caught.value.received == f"{path}: 192,128 bytes unpacked"
+    assert "131,072 bytes" in str(caught.value.expected)
+    assert "numpy.save" in str(caught.value.next_step)
+
+
 def test_floats_come_with_the_line_that_converts_them(tmp_path: Path) -> None:
     with pytest.raises(ImagesRejected) as caught:
         survey_array_file(_saved(tmp_path, np.zeros((2, 4, 4, 3), np.float32)))

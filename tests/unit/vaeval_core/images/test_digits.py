@@ -18,6 +18,7 @@ from vaeval_core.images.order import image_order
 from vaeval_core.types import IndexRange
 
 
+@pytest.mark.slow
 def test_the_two_splits_are_the_whole_of_what_scikit_learn_loads() -> None:
     from sklearn.datasets import load_digits
 
@@ -90,6 +91,7 @@ def test_a_model_of_another_size_is_told_at_once() -> None:
     assert caught.value.expected == "28×28 pixels (width × height)"
 
 
+@pytest.mark.slow
 def test_scikit_learn_itself_is_not_imported() -> None:
     code = (
         "import sys; from vaeval_core.images.digits import digits_split; digits_split('test'); "
