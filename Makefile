@@ -7,6 +7,8 @@ STAMP := $(VENV)/.installed
 # Files stay whole, so that what a file sets up once is set up once; the slow ones (tests/acceptance) go first.
 IN_PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 export TF_CPP_MIN_LOG_LEVEL ?= 2
+# Collecting the tests takes half as long where their compiled form is kept.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test chaos unit lint format clean

@@ -49,7 +49,9 @@ def test_a_number_below_one_is_refused(arguments: dict[str, int]) -> None:
     ((name, value),) = arguments.items()
     with pytest.raises(InvalidInput) as caught:
         plan_slots([CPU], cores=2, **arguments)
-    assert str(caught.value) == f"--{name.replace('_', '-')} is too small. Received: {value} Expected: at least 1"
+    option = f"--{name.replace('_', '-')}"
+    told = f"{option} is too small. Received: {value} Expected: at least 1 Next: leave {option} out for the default"
+    assert str(caught.value) == told
 
 
 def test_a_gpu_is_pinned_by_uuid_because_indices_differ_between_libraries() -> None:
