@@ -63,7 +63,10 @@ def find_pairs(reads: ReadStore, first: str, second: str, *, fingerprint: str | 
         )
     if any(one.evaluation_id == other.evaluation_id for one, other in pairs):
         raise InvalidInput(
-            "An evaluation does not compare with itself.", received=f"{first} and {second}", expected="two checkpoints"
+            "An evaluation does not compare with itself.",
+            received=f"{first} and {second}",
+            expected="two checkpoints",
+            next_step="name another one; vaeval leaderboard shows ids and names",
         )
     pairs.sort(key=lambda pair: pair[0].protocol.seed)
     return [(reads.evaluation(one.evaluation_id), reads.evaluation(other.evaluation_id)) for one, other in pairs]

@@ -125,15 +125,26 @@ def read_protocol(name_or_path: str) -> ProtocolRequest:
         content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InvalidInput(
-            "The protocol file cannot be read.", received=f"{path} ({error.strerror})", expected="a readable file"
+            "The protocol file cannot be read.",
+            received=f"{path} ({error.strerror})",
+            expected="a readable file",
+            next_step="check the path given as --protocol",
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InvalidInput(
-            "The protocol file is not YAML.", received=f"{path}: {' '.join(str(error).split())}", expected=expected
+            "The protocol file is not YAML.",
+            received=f"{path}: {' '.join(str(error).split())}",
+            expected=expected,
+            next_step="correct that line; each field is a line such as `samples: 2000`",
         ) from error
     if not isinstance(content, dict):
         received = f"{path}, which {'is empty' if content is None else f'holds {content!r:.60}'}"
-        raise InvalidInput("The protocol file names no fields.", received=received, expected=expected)
+        raise InvalidInput(
+            "The protocol file names no fields.",
+            received=received,
+            expected=expected,
+            next_step="vaeval run --protocol quick needs no file; docs/operations.md shows one",
+        )
     try:
         return ProtocolRequest.model_validate({"name": path.stem, **content})
     except ValidationError as error:

@@ -74,12 +74,18 @@ def plan_slots(
     numbers = {"--workers": workers, "--slots-per-device": slots_per_device, "--threads": threads}
     for name, number in numbers.items():
         if number is not None and number < 1:
-            raise InvalidInput(f"{name} is too small.", received=number, expected="at least 1")
+            raise InvalidInput(
+                f"{name} is too small.",
+                received=number,
+                expected="at least 1",
+                next_step=f"leave {name} out for the default",
+            )
     if workers is not None and slots_per_device is not None:
         raise InvalidInput(
             "--workers and --slots-per-device both say how many slots there are to be.",
             received=f"--workers {workers} --slots-per-device {slots_per_device}",
             expected="one of the two: --workers is the number in all",
+            next_step="leave one of them out",
         )
     count = len(devices) * (slots_per_device or 1) if workers is None else workers
     share = max(1, cores // count) if threads is None else threads

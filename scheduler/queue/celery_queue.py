@@ -180,6 +180,7 @@ class CeleryWorkQueue:
                 "VAEVAL_BROKER_URL cannot be understood.",
                 received=f"{without_password(self._broker_url)} ({error})",
                 expected="redis://host:port/number, the number being that of a database, or redis+socket:///path/to/socket",
+                next_step="correct VAEVAL_BROKER_URL, then vaeval doctor",
             ) from error
 
 

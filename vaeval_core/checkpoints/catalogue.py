@@ -161,7 +161,10 @@ def _locate(path: Path) -> _Located:
 def _require_keras(file: Path) -> None:
     if file_kind(file) != KERAS_FILE:
         raise CheckpointRejected(
-            "The file is no Keras model.", received=f"{file}: safetensors", expected="what model.save('….keras') writes"
+            "The file is no Keras model.",
+            received=f"{file}: safetensors",
+            expected="what model.save('….keras') writes",
+            next_step="save the model with model.save('NAME.keras') and give that file",
         )
 
 
@@ -180,7 +183,10 @@ def _state(located: _Located) -> list[tuple[int, int, int]]:
         stats = [file.stat() for file in located.files]
     except FileNotFoundError as error:
         raise NotFound(
-            "A file of the checkpoint is gone.", received=str(error.filename), expected="the files that were described"
+            "A file of the checkpoint is gone.",
+            received=str(error.filename),
+            expected="the files that were described",
+            next_step="find out what removed it, then run the same command again",
         ) from None
     return [(stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in stats]
 

@@ -33,4 +33,5 @@ def _sha256(path: Path) -> str:
             "A file of the checkpoint cannot be read.",
             received=f"{path} ({error.strerror or error})",
             expected="a readable file",
+            next_step="make it readable for this user, then run the same command again",
         ) from error

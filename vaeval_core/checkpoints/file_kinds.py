@@ -28,10 +28,15 @@ def file_kind(path: Path) -> str:
         with path.open("rb") as stream:
             start = stream.read(9)
     except FileNotFoundError:
-        raise NotFound("There is no such checkpoint.", received=str(path), expected="an existing path") from None
+        raise NotFound(
+            "There is no such checkpoint.", received=str(path), expected="an existing path", next_step="check the path"
+        ) from None
     except OSError as error:
         raise CheckpointRejected(
-            "A checkpoint cannot be read.", received=f"{path} ({error.strerror or error})", expected="a readable file"
+            "A checkpoint cannot be read.",
+            received=f"{path} ({error.strerror or error})",
+            expected="a readable file",
+            next_step="make it readable for this user, then run the same command again",
         ) from error
     if start.startswith(_ZIP_SIGNATURES):
         return KERAS_FILE

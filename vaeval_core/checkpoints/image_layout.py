@@ -36,6 +36,7 @@ def image_shape_of(
                 f"image_shape in {SIDECAR_NAME} does not fit the encoder.",
                 received=f"image_shape {declared}, encoder input {taken}",
                 expected="the same number of pixels",
+                next_step="correct it, or leave it out where the encoder fixes its shape",
             )
         return declared, (f"Images are {declared}, as {SIDECAR_NAME} says.",) if taken != declared else ()
     if None in taken and given is not None and None not in given and len(given) == len(taken):
@@ -69,6 +70,7 @@ def image_shape_of(
         "The encoder takes no images.",
         received=f"encoder input {sizes}",
         expected="(height, width, channels) with 1 or 3 channels, (height, width), or a flat vector",
+        next_step="give the encoder that takes images; a model on other data cannot be evaluated",
     )
 
 

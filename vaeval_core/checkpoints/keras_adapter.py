@@ -77,6 +77,7 @@ class KerasVaeAdapter:
                 "The decoder gives other images than the encoder takes.",
                 received=f"decoder output {images.shape[1:]}",
                 expected=f"{plan.image_shape}",
+                next_step="see that both are of the same run, then give them in one folder",
             )
         images = images.reshape(len(latents), *plan.image_shape)
         return sigmoid(images) if plan.is_logits else to_unit(images, plan.decoder_range)

@@ -158,6 +158,7 @@ def _only_input(graph: ModelGraph, outputs: list[Output], role: str) -> Layer:
             f"The {role} takes {len(inputs)} inputs: conditional models cannot be evaluated yet.",
             received=", ".join(layer.name for layer in inputs) or "no input",
             expected=f"one input, the {'image' if role == 'encoder' else 'latent'}",
+            next_step="leave this checkpoint out, or save an encoder and a decoder that take one input",
         )
     return inputs[0]
 

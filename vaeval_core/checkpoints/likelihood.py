@@ -70,6 +70,7 @@ class Likelihood(BaseModel):
                 "This is no likelihood of a decoder.",
                 received=repr(text),
                 expected=f"{wanted}; one of bernoulli, none, or gaussian with its σ such as gaussian:0.025",
+                next_step="likelihood: {kind: gaussian, sigma: 0.025}",
             ) from error
 
     def __str__(self) -> str:

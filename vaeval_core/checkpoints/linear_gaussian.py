@@ -109,6 +109,7 @@ class LinearGaussianVae:
                 "A checkpoint cannot be written.",
                 received=f"{file} ({error.strerror})",
                 expected="a writable folder with space left",
+                next_step="make room, or write it somewhere else",
             ) from error
         return file
 
@@ -134,12 +135,14 @@ def linear_gaussian_vae(
             "The tensors of a linear Gaussian model do not fit together.",
             received=shapes,
             expected="weights (D, L), offset (D,), image_shape (height, width, 1 or 3) with D numbers",
+            next_step="write the file with LinearGaussianVae.save",
         )
     if not (np.isfinite(weights).all() and np.isfinite(offset).all() and 0 < noise_variance < math.inf):
         raise CheckpointRejected(
             "A linear Gaussian model has values that cannot be.",
             received=f"noise_variance {noise_variance}; {shapes}",
             expected="finite weights and offset, noise_variance > 0",
+            next_step="fit the model again, with fewer latent dimensions than images",
         )
     height, width, channels = (int(length) for length in image_shape)
     return LinearGaussianVae(
@@ -203,6 +206,7 @@ def load_linear_gaussian(path: Path) -> LinearGaussianVae:
             "The tensors of a linear Gaussian model do not fit together.",
             received=f"{path}: noise_variance of shape {noise.shape}, image_shape {written}",
             expected="one noise_variance, and an image_shape of three numbers",
+            next_step="write the file with LinearGaussianVae.save",
         )
     height, width, channels = (int(length) for length in written)
     return linear_gaussian_vae(weights, offset, float(noise.reshape(())), (height, width, channels))
@@ -227,6 +231,7 @@ def fit_linear_gaussian(images: Uint8, latent_size: int) -> LinearGaussianVae:
             "A linear Gaussian model cannot be fitted to this.",
             received=f"images {images.shape} {images.dtype}, latent_size={latent_size}",
             expected="images (n, h, w, c) uint8 and 1 ≤ latent_size < h·w·c",
+            next_step="give more images, or fewer latent dimensions",
         )
     pixels = images.reshape(len(images), -1).astype(np.float64) / 255
     offset = pixels.mean(axis=0) if len(pixels) else np.zeros(pixels.shape[1])

@@ -117,6 +117,7 @@ def plan_posterior(
             "The encoder has several levels of latents, which cannot be evaluated yet.",
             received=f"outputs {_names(outputs)}",
             expected="one mean and one log-variance",
+            next_step="leave this checkpoint out",
         )
     if len(candidates) == 1:
         return _single(candidates[0], latent_shape, declared_scale, has_draws=len(outputs) > 1)

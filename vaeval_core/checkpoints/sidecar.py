@@ -89,12 +89,16 @@ def read_sidecar(folder: Path) -> CheckpointSettings:
             f"{path} is too large for a settings file.",
             received=f"{path.stat().st_size} bytes",
             expected=f"at most {_MOST_BYTES} bytes of {expected}",
+            next_step="see whether this is the file that was meant; docs/operations.md shows what may stand in it",
         )
     try:
         content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise CheckpointRejected(
-            f"{path} is not YAML.", received=" ".join(str(error).split()), expected=expected
+            f"{path} is not YAML.",
+            received=" ".join(str(error).split()),
+            expected=expected,
+            next_step="correct that line; docs/operations.md shows what may stand in the file",
         ) from error
     try:
         return CheckpointSettings.model_validate({} if content is None else content)

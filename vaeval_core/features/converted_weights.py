@@ -199,4 +199,5 @@ def _rejected(path: Path, found: str) -> InvalidInput:
         "The file does not hold the weights that inception-v3-fid needs.",
         received=f"{path}: {found}",
         expected="the 94 convolutions, their normalisations and the classifier of inception-2015-12-05",
+        next_step="vaeval weights list shows which files can be imported",
     )

@@ -120,6 +120,7 @@ def _check_weights(weights: Mapping[str, ConvolutionWeights]) -> None:
             "These are not the weights of an Inception v3 network.",
             received=f"{len(weights)} convolutions; missing or unknown: {', '.join(different[:5])}",
             expected=f"the {len(expected)} convolutions from `conv` to `mixed_10/tower_2/conv`",
+            next_step="vaeval weights list shows which files can be used",
         )
     for scope, shape in expected.items():
         kernel, bias = weights[scope]
@@ -128,4 +129,5 @@ def _check_weights(weights: Mapping[str, ConvolutionWeights]) -> None:
                 f"The weights of the convolution {scope} do not fit an Inception v3 network.",
                 received=f"kernel {kernel.shape}, bias {bias.shape}",
                 expected=f"kernel {shape}, bias {shape[-1:]}",
+                next_step="vaeval weights list shows which files can be used",
             )

@@ -129,4 +129,5 @@ def _no_member(path: Path, member: str, others: list[str]) -> InvalidInput:
         f"The archive holds no weights under the name {member}.",
         received=f"{path}: {', '.join(others[:5]) or 'nothing'}",
         expected=f"a .tgz with the plain file {member}, of at most {MOST_BYTES:,} bytes, at its top",
+        next_step="vaeval weights list shows which files can be imported",
     )

@@ -176,6 +176,7 @@ def require_file(path: Path, usual_name: str) -> None:
             "There is no such weights file.",
             received=str(path),
             expected=f"the path of {usual_name} or of a file like it",
+            next_step="check the path; vaeval weights list shows what is here and where the others come from",
         )
 
 
@@ -195,6 +196,7 @@ def unreadable(path: Path, error: OSError) -> InvalidInput:
         "The weights file cannot be read.",
         received=f"{path} ({error.strerror or error})",
         expected="a file that this user may read",
+        next_step="make it readable for this user, then run the same command again",
     )
 
 

@@ -65,6 +65,7 @@ def resize_matrix(kind: str, source: int, target: int) -> Float32:
         "There is no such kind of resizing.",
         received=kind,
         expected=f"one of {', '.join(RESIZE_KINDS)}",
+        next_step="choose one of these, or leave extractor_resize out",
     )
 
 

@@ -37,4 +37,5 @@ def format_of(path: Path) -> WeightsFormat:
         "The file is in no format that weights are known in.",
         received=f"{path}: {found}",
         expected="a TensorFlow graph (.pb), or the .tgz around it, a PyTorch state dict (.pth), safetensors or HDF5 (.h5)",
+        next_step="vaeval weights list shows which files can be used",
     )

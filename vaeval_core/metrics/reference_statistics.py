@@ -50,6 +50,7 @@ def read_statistics(path: Path, *, dimension: int | None = None) -> GaussianFit:
             "The file holds no mean and covariance.",
             received=f"{path} with the arrays {', '.join(sorted(found)) or 'none'}",
             expected="mu and sigma, or m and s",
+            next_step="write it with numpy.savez(FILE, mu=mu, sigma=sigma)",
         )
     count = found.get(COUNT_KEY)
     return fit_from_moments(
@@ -119,12 +120,18 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
             reason = "a single array"
     except FileNotFoundError as error:
         raise NotFound(
-            "There is no such file of statistics.", received=path, expected="an .npz file with mu and sigma"
+            "There is no such file of statistics.",
+            received=path,
+            expected="an .npz file with mu and sigma",
+            next_step="check the path",
         ) from error
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         reason = str(error)
     raise InvalidInput(
-        "This is no file of statistics.", received=f"{path} ({reason})", expected="an .npz file of plain arrays"
+        "This is no file of statistics.",
+        received=f"{path} ({reason})",
+        expected="an .npz file of plain arrays",
+        next_step="write it with numpy.savez(FILE, mu=mu, sigma=sigma)",
     )
 
 
