@@ -11,7 +11,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 2
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test chaos unit lint format clean
+.PHONY: help install demo test backends chaos unit lint format clean
 
 help: ## list the jobs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -30,6 +30,12 @@ demo: install ## train a small VAE, evaluate five checkpoints of it, print the l
 
 test: install lint ## everything: lint, then all tests
 	@$(BIN)/python -m pytest $(IN_PARALLEL)
+
+backends: install ## PyTorch, JAX and torch-fidelity beside TensorFlow: installs them, then the tests that compare with them
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,jax,torch]' tqdm
+	@# Without what torchvision asks for: a build of it for another PyTorch will do, for none of its operators is called.
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps torch-fidelity torchvision
+	@$(BIN)/python -m pytest -p no:xdist --strict-markers -m backend tests/numerics
 
 chaos: install ## seeded failures on both databases: 200 simulated schedules and 40 of real processes each; an hour
 	@for database in sqlite postgresql; do \

@@ -34,6 +34,7 @@ def torch() -> Any:
     return pytest.importorskip("torch", reason="PyTorch is an optional extra")
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("zipped", [True, False], ids=["as since 1.6", "as before 1.6"])
 def test_a_file_that_pytorch_wrote_is_read(torch: Any, tmp_path: Path, zipped: bool) -> None:
     state = {name: torch.from_numpy(np.array(value)) for name, value in as_state_dict(random_tensors()).items()}
@@ -44,6 +45,7 @@ def test_a_file_that_pytorch_wrote_is_read(torch: Any, tmp_path: Path, zipped: b
         np.testing.assert_array_equal(tensors[name], value)
 
 
+@pytest.mark.backend
 def test_parameters_that_were_trained_are_read_as_values(torch: Any, tmp_path: Path) -> None:
     path = tmp_path / "weights.pth"
     torch.save({"fc.bias": torch.nn.Parameter(torch.zeros(1008))}, path)
@@ -51,6 +53,7 @@ def test_parameters_that_were_trained_are_read_as_values(torch: Any, tmp_path: P
         read_state_dict(path)
 
 
+@pytest.mark.backend
 @pytest.mark.parametrize("kind", ["bfloat16", "sparse_coo", "meta"])
 def test_tensors_without_plain_float32_values_are_refused_by_name(torch: Any, tmp_path: Path, kind: str) -> None:
     tensor = {
@@ -75,6 +78,7 @@ class RunsAProgram:
         return (Path.touch, (self.victim,))
 
 
+@pytest.mark.backend
 def test_a_file_that_would_run_a_program_is_refused_and_runs_none(torch: Any, tmp_path: Path) -> None:
     path, victim = tmp_path / "weights.pth", tmp_path / "touched"
     torch.save({"fc.weight": RunsAProgram(victim)}, path)
@@ -83,6 +87,7 @@ def test_a_file_that_would_run_a_program_is_refused_and_runs_none(torch: Any, tm
     assert not victim.exists()
 
 
+@pytest.mark.backend
 def test_a_truncated_file_is_refused(torch: Any, tmp_path: Path) -> None:
     content = io.BytesIO()
     torch.save({"fc.weight": torch.zeros(100)}, content)
