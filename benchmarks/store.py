@@ -32,10 +32,12 @@ import numpy as np
 from sqlalchemy import ClauseElement, Connection, Executable, Row, text
 
 from benchmarks.many_evaluations import fill
+from cli.ties import ties_among
 from scheduler.composition import Application, open_application
 from scheduler.queue.celery_queue import CeleryWorkQueue
 from scheduler.settings import Settings
 from scheduler.store import schema
+from scheduler.store.artifacts import ArtifactStore
 from scheduler.store.database import Database
 from scheduler.store.owners import EVALUATION
 from scheduler.store.shard_work import take_best
@@ -51,6 +53,7 @@ from vaeval_core.checkpoints.catalogue import describe
 from vaeval_core.checkpoints.linear_gaussian import linear_gaussian_vae
 from vaeval_core.features.catalogue import resolve_extractor
 from vaeval_core.images.catalogue import survey_images
+from vaeval_core.metrics.rank_groups import reach_of_ties
 from vaeval_core.presets import ProtocolRequest
 from vaeval_core.shard_plan import plan_shards
 
@@ -156,16 +159,32 @@ def measure_submit(database: Database, folder: Path, arguments: argparse.Namespa
 def measure_leaderboard(database: Database, folder: Path, arguments: argparse.Namespace) -> None:
     """One board with everything on it: the worst case."""
     emptied(database)
-    fill(database, arguments.evaluations)
+    artifacts = ArtifactStore(str(folder / "artifacts"))
+    fill(database, artifacts, arguments.evaluations)
     reads = SqlReadStore(database)
-    fingerprint = reads.best(1)[0]["fingerprint"]
+    rows = reads.best(20)
+    ties = ties_among(rows, reads, artifacts)
+    fingerprint = rows[0]["fingerprint"]
     number = f"{arguments.evaluations:,}"
-    report(f"the best 20 of {number}: vaeval leaderboard --top 20", median(lambda: reads.best(20)), "bar: 100 ms")
-    say_plan(
-        database,
-        "SELECT id, fid FROM evaluations WHERE state = 'finished' AND protocol_id = 1 AND fid IS NOT NULL"
-        " ORDER BY fid, id LIMIT 20",
+    tied = sum(standing == "tied" for standing in ties.standings.values())
+    assert tied, "a board on which ties had to be looked for"
+
+    def command() -> None:
+        ties_among(reads.best(20), reads, artifacts)
+
+    report(f"the best 20 of {number} with their ties, as vaeval leaderboard --top 20", median(command), "bar: 100 ms")
+    report("  of which the rows", median(lambda: reads.best(20)))
+    reach = {fingerprint: reach_of_ties(arguments.evaluations - 1, 10_000)}
+    near = reads.contenders(reach, most=200)[fingerprint]
+    say(
+        f"      {near.count} of {number} within {reach[fingerprint]:.2f} standard errors of the best, {tied} of 20 tied"
     )
+    report("  of which finding those within reach", median(lambda: reads.contenders(reach, most=200)))
+    report("  of which counting all", median(lambda: reads.board_sizes([fingerprint])))
+    of_board = "FROM evaluations WHERE state = 'finished' AND protocol_id = 1 AND fid IS NOT NULL"
+    say_plan(database, f"SELECT id, fid {of_board} ORDER BY fid, id LIMIT 20")
+    say_plan(database, f"SELECT id {of_board} AND fid - 5.0 <= 6.7 * (fid_std_error + 0.5) ORDER BY fid, id LIMIT 201")
+    say_plan(database, "SELECT COUNT(*), COUNT(fid) FROM evaluations WHERE state = 'finished' AND protocol_id = 1")
     queries = {
         "the best 20: SQL on the view": "SELECT * FROM leaderboard WHERE rank <= 20",
         "the best 20 of a fingerprint": f"SELECT * FROM leaderboard WHERE rank <= 20 AND fingerprint = '{fingerprint}'",

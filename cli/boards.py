@@ -8,21 +8,17 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cli import rendering
 from cli.board_columns import USUAL, ScoreColumn
-from cli.influences import standings_of
 from cli.number_formats import count, id_list, with_error
+from cli.ties import Row, Ties, about_ties, ties_among
 
 if TYPE_CHECKING:
     from scheduler.store.artifacts import ArtifactStore
     from scheduler.store.base import ReadStore
-    from vaeval_core.metrics.rank_groups import Standing
     from vaeval_core.protocol import ExtractorSpec
-
-Row = Mapping[str, Any]
-"""A row of the view `leaderboard`."""
 
 COMPARABLE_EXTRACTORS = frozenset({"inception-v3-fid"})
 """Feature networks whose FID may stand beside published ones, if weights, resize and precision are the published ones."""
@@ -48,31 +44,15 @@ def print_boards(
         marked: Ids of the evaluations to mark.
     """
     rows = reads.leaderboard(fingerprints=fingerprints)
-    tied = tied_with_the_best(rows, standings_of_boards(rows, reads, artifacts))
-    print_tables(reads, rows, marked=marked, tied=tied)
-
-
-def standings_of_boards(rows: Sequence[Row], reads: ReadStore, artifacts: ArtifactStore) -> dict[int, Standing]:
-    """Evaluation → where it stands against the best of its board; `rows` are all rows of each fingerprint."""
-    return standings_of(by_fingerprint(rows), reads, artifacts)
-
-
-def tied_with_the_best(rows: Sequence[Row], standings: Mapping[int, Standing]) -> set[int]:
-    """Evaluations that share the first rank of their board; none where the best stands alone."""
-    shared = set()
-    for board in by_fingerprint(rows):
-        group = {row["evaluation"] for row in board if standings[row["evaluation"]] in {"best", "tied"}}
-        if len(group) > 1:
-            shared |= group
-    return shared
+    print_tables(reads, rows, ties_among(rows, reads, artifacts), marked=marked)
 
 
 def print_tables(
     reads: ReadStore,
     rows: Sequence[Row],
+    ties: Ties,
     *,
     marked: Collection[int] = (),
-    tied: Collection[int] = (),
     scores: Sequence[ScoreColumn] = USUAL,
 ) -> None:
     """One table per fingerprint; marked rows have a ▸ before their rank, tied ones share =1. Then what a reader must know."""
@@ -80,7 +60,7 @@ def print_tables(
         if number:
             rendering.data("")
         rendering.heading(caption_parts(board[0]))
-        columns, cells = as_cells(board, marked=marked, tied=tied, scores=scores)
+        columns, cells = as_cells(board, marked=marked, tied=ties.shared, scores=scores)
         hidden = rendering.table(
             columns, cells, marked=[i for i, row in enumerate(board) if row["evaluation"] in marked]
         )
@@ -92,10 +72,8 @@ def print_tables(
         rendering.note(warning)
     if any(row["evaluation"] in marked for row in rows):
         rendering.note("▸ marks the evaluations of this command.")
-    if any(row["evaluation"] in tied for row in rows):
-        rendering.note(
-            "=1 marks ties: on common noise such a row's FID is not above the best one's by more than chance."
-        )
+    for sentence in about_ties(rows, ties):
+        rendering.note(sentence)
     shown = {score.column for score in scores}  # what is to be known of others stands where they do, in `vaeval show`
     of_columns = {
         evaluation_id: {metric: sentences for metric, sentences in found.items() if metric in shown}

@@ -10,8 +10,10 @@ import typer
 
 from cli import rendering
 from cli.board_columns import USUAL, columns_named, with_scores
-from cli.boards import Row, as_csv, as_markdown, by_fingerprint, print_tables, standings_of_boards, tied_with_the_best
+from cli.boards import as_csv, as_markdown, by_fingerprint, print_tables
+from cli.number_formats import count
 from cli.options import Json
+from cli.ties import Row, Ties, ties_among
 from vaeval_core.errors import InvalidInput, NotFound
 
 
@@ -22,6 +24,10 @@ class Format(StrEnum):
     CSV = "csv"
     MARKDOWN = "markdown"
     JSON = "json"
+
+
+MOST_SHOWN = 100
+"""Rows of each table for people, unless more are asked for."""
 
 
 def leaderboard(
@@ -38,7 +44,13 @@ def leaderboard(
         ),
     ] = None,
     top: Annotated[
-        int | None, typer.Option("--top", metavar="N", min=1, help="Only the best N of each protocol. Default: all.")
+        int | None,
+        typer.Option(
+            "--top",
+            metavar="N",
+            min=1,
+            help="Only the best N of each protocol. Default: 100 in tables, all in csv and json.",
+        ),
     ] = None,
     columns: Annotated[
         str | None,
@@ -75,13 +87,15 @@ def leaderboard(
             expected="one of the two",
             next_step="vaeval leaderboard --json",
         )
+    output = Format.JSON if as_json else output or Format.TABLE
     scores = USUAL if columns is None else columns_named(columns)
+    shown = MOST_SHOWN if top is None and output in {Format.TABLE, Format.MARKDOWN} else top
     with open_application(Settings.from_environment()) as application:
         reads = application.reads
-        rows = reads.leaderboard(fingerprint=fingerprint)
-        chosen = choose(rows, protocol=protocol, top=top)
-        if columns is not None:
-            chosen = with_scores(chosen, reads, scores)
+        rows = (
+            reads.leaderboard(fingerprint=fingerprint) if shown is None else reads.best(shown, fingerprint=fingerprint)
+        )
+        chosen = of_protocol(rows, protocol)
         if fingerprint is not None and not rows:
             raise NotFound(
                 "No finished evaluation has this fingerprint.",
@@ -89,24 +103,32 @@ def leaderboard(
                 expected="the first characters of a fingerprint with finished evaluations",
                 next_step="vaeval leaderboard shows them all",
             )
-        # Of all rows, not of those that are shown: how many there are to be told apart is a part of the answer.
-        standings = standings_of_boards(rows, reads, application.artifacts) if output is not Format.CSV else {}
-        tied = tied_with_the_best(rows, standings) if standings else set()
-        if as_json or output is Format.JSON:
-            shown = {str(row["evaluation"]): standings[row["evaluation"]] for row in chosen}
-            rendering.document("leaderboard", {"rows": [dict(row) for row in chosen], "standings": shown})
+        ties = Ties() if output is Format.CSV else ties_among(chosen, reads, application.artifacts)
+        if columns is not None:
+            chosen = with_scores(chosen, reads, scores)
+        if output is Format.JSON:
+            rendering.document(
+                "leaderboard",
+                {
+                    "rows": [dict(row) for row in chosen],
+                    "standings": {str(number): standing for number, standing in ties.standings.items()},
+                },
+            )
         elif not chosen:
             rendering.note("No evaluation is finished yet. Next: vaeval status, or vaeval demo to see one")
         elif output is Format.CSV:
             rendering.data(as_csv(chosen))
         elif output is Format.MARKDOWN:
-            rendering.data(as_markdown(chosen, tied=tied, scores=scores))
+            rendering.data(as_markdown(chosen, tied=ties.shared, scores=scores))
         else:
-            print_tables(reads, chosen, tied=tied, scores=scores)
+            print_tables(reads, chosen, ties, scores=scores)
+        if top is None:
+            for sentence in _left_out(chosen, ties):
+                rendering.note(sentence)
 
 
-def choose(rows: Sequence[Row], *, protocol: str | None, top: int | None) -> Sequence[Row]:
-    """The rows asked for.
+def of_protocol(rows: Sequence[Row], protocol: str | None) -> Sequence[Row]:
+    """The rows of protocols of this name; None for any.
 
     Raises:
         NotFound: There are finished evaluations, but none of this protocol.
@@ -120,7 +142,17 @@ def choose(rows: Sequence[Row], *, protocol: str | None, top: int | None) -> Seq
             expected=f"one of {known}",
             next_step="vaeval leaderboard shows them all",
         )
-    return [row for board in by_fingerprint(named) for row in board[:top]]
+    return named
+
+
+def _left_out(rows: Sequence[Row], ties: Ties) -> list[str]:
+    """A sentence on each board that is shown in part though nobody asked for that."""
+    sizes = [(len(board), ties.sizes.get(board[0]["fingerprint"])) for board in by_fingerprint(rows)]
+    return [
+        f"The best {shown} of {count(size.finished, 'row')} are shown; more with --top N, all with --format csv or --json."
+        for shown, size in sizes
+        if size is not None and size.finished > shown
+    ]
 
 
 def _is_of(name: str, wanted: str) -> bool:

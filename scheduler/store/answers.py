@@ -94,3 +94,38 @@ class JournalPage:
 
     last: int
     lines: tuple[JournalLine, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoardSize:
+    """How many rows a leaderboard has.
+
+    Attributes:
+        finished: All of them.
+        ranked: Those that have a FID.
+    """
+
+    finished: int
+    ranked: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contender:
+    """A row of a leaderboard, as far as ties are concerned."""
+
+    evaluation_id: int
+    fid: float
+    fid_std_error: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contenders:
+    """Rows of a leaderboard that may be as good as its best one.
+
+    Attributes:
+        rows: The best first, itself included; no more than were asked for.
+        count: How many there are in all.
+    """
+
+    rows: tuple[Contender, ...]
+    count: int

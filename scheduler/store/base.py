@@ -23,7 +23,15 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from scheduler.lifecycle import EvaluationState, ShardState
-from scheduler.store.answers import ChangedEvaluation, FailedAttempt, JournalPage, LostWork, RetryReceipt
+from scheduler.store.answers import (
+    BoardSize,
+    ChangedEvaluation,
+    Contenders,
+    FailedAttempt,
+    JournalPage,
+    LostWork,
+    RetryReceipt,
+)
 from scheduler.store.answers import OwnerKind as OwnerKind
 from vaeval_core.evaluation_result import Score
 from vaeval_core.protocol import Protocol as EvaluationProtocol
@@ -411,6 +419,20 @@ class ReadStore(Protocol):
 
     def best(self, top: int, *, fingerprint: str | None = None) -> tuple[Mapping[str, Any], ...]:
         """The first `top` rows of each protocol, as `leaderboard` has them, without ranking all others."""
+
+    def board_sizes(self, fingerprints: Sequence[str]) -> Mapping[str, BoardSize]:
+        """How many rows the leaderboards of these protocols have; nothing for a protocol without any."""
+
+    def contenders(self, reaches: Mapping[str, float], *, most: int) -> Mapping[str, Contenders]:
+        """Who may be tied with the best of a leaderboard.
+
+        Args:
+            reaches: Fingerprint → how far behind a row may be, in the sum of its standard error and that of the best.
+            most: Rows of each board to give; all are counted.
+        """
+
+    def influences(self, evaluation_ids: Sequence[int]) -> Mapping[int, StoredFile]:
+        """Evaluation → the file of what each image does to its scores, where it was kept."""
 
     def journal(self, after: int | None, workers: Sequence[str]) -> JournalPage:
         """Lines of these workers with a higher number, none if `after` is None; and the number of the last line of all."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, desc, func, select
 
-from scheduler.lifecycle import EvaluationState
+from scheduler.store.boards import first_of_boards, is_finished
 from scheduler.store.owners import among
 from scheduler.store.tables import checkpoints, datasets, evaluations, protocols, scores
 from scheduler.store.views import leaderboard
@@ -36,8 +36,6 @@ _FACTS: dict[str, ColumnElement[Any]] = {
 ALIKE_BUT_FOR_SEED = ("dataset", "protocol", "extractor", "num_samples", "num_reconstructions")
 """Columns of the view `leaderboard` that are the same for protocols which differ in nothing but their seed."""
 
-_finished = evaluations.c.state == EvaluationState.FINISHED
-
 
 def best_rows(connection: Connection, prefix: str | None, top: int) -> tuple[Mapping[str, Any], ...]:
     """The best of each protocol, protocols in the order of `ReadStore.leaderboard`.
@@ -47,18 +45,14 @@ def best_rows(connection: Connection, prefix: str | None, top: int) -> tuple[Map
         prefix: Of the fingerprints that are wanted, or None for all.
         top: Rows of each, ranked ones first.
     """
-    ranks = {
-        evaluation_id: rank
-        for protocol_id in _protocols(connection, prefix)
-        for evaluation_id, rank in _ranked(connection, protocol_id, top)
-    }
-    return tuple(_rows(connection, ranks))
+    boards = _protocols(connection, prefix)
+    return tuple(_rows(connection, dict(_ranked(connection, boards, top))))
 
 
 def _protocols(connection: Connection, prefix: str | None) -> Sequence[int]:
     latest = (
         select(evaluations.c.finished_at)
-        .where(_finished, evaluations.c.protocol_id == protocols.c.id)
+        .where(is_finished, evaluations.c.protocol_id == protocols.c.id)
         .order_by(evaluations.c.finished_at.desc())
         .limit(1)
         .scalar_subquery()
@@ -96,19 +90,20 @@ def _protocols(connection: Connection, prefix: str | None) -> Sequence[int]:
     return connection.scalars(statement).all()
 
 
-def _ranked(connection: Connection, protocol_id: int, top: int) -> Iterator[tuple[int, int | None]]:
-    """Number and rank of the best; equal values share a rank, and what has none comes last."""
-    of_board = select(evaluations.c.id, evaluations.c.fid).where(_finished, evaluations.c.protocol_id == protocol_id)
-    with_value = of_board.where(evaluations.c.fid.is_not(None)).order_by(evaluations.c.fid, evaluations.c.id)
-    place, rank, value = 0, 0, None
-    for row in connection.execute(with_value.limit(top)):
-        place += 1
-        if row.fid != value:
-            rank, value = place, row.fid
-        yield row.id, rank
-    without = of_board.where(evaluations.c.fid.is_(None)).order_by(evaluations.c.id)
-    if place < top:
-        for row in connection.execute(without.limit(top - place)):
+def _ranked(connection: Connection, boards: Sequence[int], top: int) -> Iterator[tuple[int, int | None]]:
+    """Number and rank of the best of each board; equal values share a rank, and what has none comes last."""
+    with_value = first_of_boards(
+        connection, boards, evaluations.c.fid.is_not(None), evaluations.c.fid, evaluations.c.id, limit=top
+    )
+    short = [board for board in boards if len(with_value[board]) < top]
+    without = first_of_boards(connection, short, evaluations.c.fid.is_(None), evaluations.c.id, limit=top)
+    for board in boards:
+        rank, value = 0, None
+        for place, row in enumerate(with_value[board], start=1):
+            if row.fid != value:
+                rank, value = place, row.fid
+            yield row.id, rank
+        for row in without[board][: top - len(with_value[board])]:
             yield row.id, None
 
 

@@ -175,8 +175,8 @@ def finish_evaluation(
         for part in ("key", "digest")
     }
     rows = [_score_row(claim.owner_id, score) for score in results]
-    fid = next((row["value"] for row in rows if row["metric"] == "fid"), None)
-    if not _finish(connection, claim, values, fid=fid):
+    fid = next((row for row in rows if row["metric"] == "fid"), {"value": None, "std_error": None})
+    if not _finish(connection, claim, values, fid=fid["value"], fid_std_error=fid["std_error"]):
         return False
     known = select(scores.c.metric).where(scores.c.evaluation_id == claim.owner_id)
     if rows and connection.execute(known).first() is None:

@@ -9,10 +9,11 @@ from typing import Any
 from sqlalchemy import Connection, Text, and_, case, cast, desc, func, nulls_last, select
 
 from scheduler.lifecycle import EvaluationState, ShardState
-from scheduler.store.answers import FailedAttempt, JournalPage
+from scheduler.store.answers import BoardSize, Contenders, FailedAttempt, JournalPage
 from scheduler.store.attempts import failed_attempts
-from scheduler.store.base import EvaluationRecord, Progress, WorkerRecord
+from scheduler.store.base import EvaluationRecord, Progress, StoredFile, WorkerRecord
 from scheduler.store.best_rows import ALIKE_BUT_FOR_SEED, best_rows
+from scheduler.store.boards import board_sizes, contenders
 from scheduler.store.clock import database_now, database_now_plus
 from scheduler.store.database import Database
 from scheduler.store.evaluation_records import progress, record, scores_of, select_records
@@ -88,6 +89,22 @@ class SqlReadStore:
         """
         prefix = None if fingerprint is None else _checked_prefix(fingerprint)
         return self._database.read(lambda connection: best_rows(connection, prefix, top))
+
+    def board_sizes(self, fingerprints: Sequence[str]) -> Mapping[str, BoardSize]:
+        """See `ReadStore.board_sizes`."""
+        return self._database.read(lambda connection: board_sizes(connection, fingerprints))
+
+    def contenders(self, reaches: Mapping[str, float], *, most: int) -> Mapping[str, Contenders]:
+        """See `ReadStore.contenders`."""
+        return self._database.read(lambda connection: contenders(connection, reaches, most))
+
+    def influences(self, evaluation_ids: Sequence[int]) -> Mapping[int, StoredFile]:
+        """See `ReadStore.influences`."""
+        statement = select(evaluations.c.id, evaluations.c.influence_key, evaluations.c.influence_digest).where(
+            among(evaluations.c.id, evaluation_ids), evaluations.c.influence_key.is_not(None)
+        )
+        rows = self._database.read(lambda connection: connection.execute(statement).all())
+        return {row.id: StoredFile(key=row.influence_key, digest=row.influence_digest) for row in rows}
 
     def failed_attempts(self, evaluation_id: int) -> tuple[FailedAttempt, ...]:
         """See `ReadStore.failed_attempts`."""

@@ -148,12 +148,13 @@ evaluations = Table(
     Column("influence_key", Text),
     Column("influence_digest", Digest),
     _turn(),
-    # Once more beside `scores`: the order of a leaderboard is then an index.
+    # Once more beside `scores`: the order of a leaderboard is then an index, and so is who may be tied with its best.
     Column("fid", Double),
+    Column("fid_std_error", Double),
     UniqueConstraint("checkpoint_id", "protocol_id"),
     _one_of("state", EvaluationState),
     Index("state", "state", "reference_id"),
-    Index("leaderboard", "state", "protocol_id", "fid", "id"),
+    Index("leaderboard", "state", "protocol_id", "fid", "id", "fid_std_error"),
     Index("finished_at", "state", "protocol_id", "finished_at"),
 )
 

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import select, update
 
 from scheduler.lifecycle import EvaluationState, ShardState
+from scheduler.store.answers import BoardSize
 from scheduler.store.tables import evaluations
 from tests.factories import (
     checkpoint_entry,
@@ -352,6 +353,73 @@ class TestBest:
     def test_before_anything_is_finished_there_is_none(self, stores: Stores) -> None:
         stores.submit_one()
         assert stores.reads.best(10) == ()
+
+
+class TestContenders:
+    """Who may be tied with the best of a board, found without reading the rest."""
+
+    def board(self, stores: Stores, seed: int, *results: tuple[float, float | None]) -> list[int]:
+        """Evaluations with these FIDs and standard errors, and their numbers."""
+        names = [f"{place}" for place in range(len(results))]
+        receipt = stores.submit(*(evaluation_request(name, protocol=protocol(seed=seed)) for name in names))
+        numbers = [entry.evaluation_id for entry in receipt.evaluations]
+        given = dict(zip(numbers, results, strict=True))
+        stores.compute_shards()
+        while claim := stores.work.claim_finalise("worker-1"):
+            if claim.owner == "reference":
+                assert stores.work.finish_reference(claim, stored_file("merged"))
+            else:
+                fid, std_error = given[claim.owner_id]
+                influence = stored_file(f"influence-{claim.owner_id}") if std_error else None
+                finished = [score("fid", fid, std_error=std_error)]
+                assert stores.work.finish_evaluation(claim, finished, None, influence)
+        return numbers
+
+    def test_they_are_as_near_as_both_standard_errors_allow(self, stores: Stores) -> None:
+        results = [(5.7, 0.1), (5.0, 0.1), (5.5, 0.1), (9.0, None), (math.nan, None), (9.0, 2.0), (5.25, 0.0)]
+        numbers = self.board(stores, 0, *results)
+        (found,) = stores.reads.contenders({protocol().fingerprint: 3.0}, most=10).values()
+        # Behind by 0, 0.25, 0.5 and 4, of 0.6, 0.3, 0.6 and 6.3 at most; 5.7 is behind by 0.7 of 0.6.
+        assert [row.evaluation_id for row in found.rows] == [numbers[place] for place in (1, 6, 2, 3, 5)]
+        assert [(row.fid, row.fid_std_error) for row in found.rows][:2] == [(5.0, 0.1), (5.25, 0.0)]
+        assert found.count == 5
+
+    def test_all_are_counted_however_few_are_given(self, stores: Stores) -> None:
+        numbers = self.board(stores, 0, *((5.0 + place / 100, 0.5) for place in range(5)), (50.0, 0.5))
+        (found,) = stores.reads.contenders({protocol().fingerprint: 3.0}, most=2).values()
+        assert ([row.evaluation_id for row in found.rows], found.count) == (numbers[:2], 5)
+
+    def test_with_an_endless_reach_or_a_best_row_without_error_all_that_have_a_number_are(self, stores: Stores) -> None:
+        self.board(stores, 0, (5.0, 0.1), (500.0, 0.1), (math.inf, None))
+        self.board(stores, 1, (5.0, None), (500.0, 0.1))
+        reaches = {protocol(seed=0).fingerprint: math.inf, protocol(seed=1).fingerprint: 1.0}
+        assert [found.count for found in stores.reads.contenders(reaches, most=10).values()] == [2, 2]
+
+    def test_each_board_has_its_own_best_and_its_own_reach(self, stores: Stores) -> None:
+        first = self.board(stores, 0, (5.0, 1.0), (8.0, 1.0))
+        second = self.board(stores, 1, (1.0, 1.0), (4.0, 1.0))
+        reaches = {protocol(seed=1).fingerprint: 1.0, protocol(seed=0).fingerprint: 2.0, "0" * 64: 9.0}
+        found = stores.reads.contenders(reaches, most=10)
+        assert {key: [row.evaluation_id for row in of_board.rows] for key, of_board in found.items()} == {
+            protocol(seed=1).fingerprint: second[:1],
+            protocol(seed=0).fingerprint: first,
+        }
+
+    def test_sizes_count_what_is_finished_and_what_has_a_number(self, stores: Stores) -> None:
+        self.board(stores, 0, (5.0, 1.0), (math.nan, None))
+        self.board(stores, 1, (5.0, 1.0))
+        stores.submit(evaluation_request("waits", protocol=protocol(seed=2)))
+        fingerprints = [protocol(seed=seed).fingerprint for seed in (0, 1, 2)]
+        assert stores.reads.board_sizes([*fingerprints, "0" * 64]) == {
+            fingerprints[0]: BoardSize(finished=2, ranked=1),
+            fingerprints[1]: BoardSize(finished=1, ranked=1),
+        }
+
+    def test_influences_are_those_that_were_kept(self, stores: Stores) -> None:
+        numbers = self.board(stores, 0, (5.0, 1.0), (6.0, None), (7.0, 1.0))
+        kept = {number: stored_file(f"influence-{number}") for number in numbers if number != numbers[1]}
+        assert stores.reads.influences(numbers) == kept
+        assert stores.reads.influences(numbers[:1]) == {numbers[0]: kept[numbers[0]]}
 
 
 class TestLongScores:

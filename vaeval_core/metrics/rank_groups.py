@@ -6,13 +6,21 @@ rows that are left and the best one, k(k + 1)/2. So a board of equal checkpoints
 100 cases. Counting k comparisons instead, it would in 15 of 100 with ten rows, and in 53 with a hundred.
 
 Influences are read only where they can matter. By the triangle inequality the error of a difference is at most the sum of both
-standard errors; a row that is worse by enough of those is worse whatever its influences are.
+standard errors; a row that is worse by enough of those is worse whatever its influences are:
+
+    worse for certain   number - best number ≥ reach · (standard error + standard error of the best),   reach of `reach_of_ties`
+
+Holm's correction takes such rows out first, and goes on as if they had never been there. So the rows within reach decide among
+themselves, and nothing but their number must be known of all others: a database can count.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Literal
+
+import scipy
 
 from vaeval_core.evaluation_result import MetricValue
 from vaeval_core.metrics.holm import holm_adjusted
@@ -23,13 +31,46 @@ Standing = Literal["best", "tied", "worse", "unknown"]
 
 LEVEL = 0.05
 
+_ROUNDING = 1e-9
+"""Share by which a reach is stretched: a row on its edge is compared rather than left out."""
 
-def standings(values: Sequence[MetricValue], complete: Callable[[int], MetricValue]) -> tuple[Standing, ...]:
-    """Where each row of a leaderboard stands against the best; lower is better.
+
+def reach_of_ties(others: int, num_images: int) -> float:
+    """How far behind the best a row may be and still be tied with it, in the sum of both standard errors.
 
     Args:
-        values: The metric's value of each row, influences not needed.
+        others: Rows of the board that have a number, the best left out.
+        num_images: Images behind each number, ≥ 2.
+
+    Returns:
+        Above 0; infinite where nothing is too far.
+
+    >>> round(reach_of_ties(1, 10_000), 2), round(reach_of_ties(100_000, 10_000), 2)
+    (1.96, 6.72)
+    """
+    if num_images < 2 or others < 1:
+        return math.inf
+    return float(-scipy.special.stdtrit(num_images - 1, LEVEL / _pairs(others) / 2)) * (1 + _ROUNDING)
+
+
+def standings(
+    values: Sequence[MetricValue],
+    complete: Callable[[int], MetricValue],
+    *,
+    others: int | None = None,
+    not_given: int = 0,
+) -> tuple[Standing, ...]:
+    """Where each row of a leaderboard stands against the best; lower is better.
+
+    Rows that are out of reach may be left out of `values`: then `others` says how many there are in all, and the answer for
+    those given is that of the whole board. If rows within reach are left out too, `not_given` says how many: they are counted
+    as if all were tied, so that some that would be told apart from the best are tied with it, never the other way round.
+
+    Args:
+        values: The metric's value of each row, the best among them, influences not needed.
         complete: Place of a row → its value with influences, or the same without where there are none. Asked for few rows.
+        others: Rows of the board that have a number, the best left out; None if all of them are in `values`.
+        not_given: Rows within reach that are not in `values`.
     """
     ranked = [place for place, value in enumerate(values) if value.value is not None]
     result: list[Standing] = ["unknown"] * len(values)
@@ -37,11 +78,11 @@ def standings(values: Sequence[MetricValue], complete: Callable[[int], MetricVal
         return tuple(result)
     best = min(ranked, key=lambda place: (values[place].value, place))
     result[best] = "best"
-    others = [place for place in ranked if place != best]
+    comparisons = _pairs(len(ranked) - 1 if others is None else others)
     p_values: dict[int, float] = {}
-    for place in others:
+    for place in (place for place in ranked if place != best):
         bound = _largest_p_value(values[place], values[best])
-        if bound * _pairs(len(others)) > LEVEL:
+        if bound * comparisons > LEVEL:
             pair = complete(place), complete(best)
             if any(value.influence is None for value in pair):
                 continue
@@ -50,7 +91,7 @@ def standings(values: Sequence[MetricValue], complete: Callable[[int], MetricVal
                 continue
             bound = compared
         p_values[place] = bound
-    adjusted_ones = holm_adjusted(list(p_values.values()), comparisons=_pairs)
+    adjusted_ones = holm_adjusted(list(p_values.values()), comparisons=lambda left: _pairs(left + not_given))
     for place, adjusted in zip(p_values, adjusted_ones, strict=True):
         result[place] = "worse" if adjusted <= LEVEL else "tied"
     return tuple(result)

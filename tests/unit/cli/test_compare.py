@@ -225,6 +225,39 @@ class TestTies:
     def test_the_first_of_a_tie_is_seen_to_be_tied_when_it_is_shown_alone(self, vaeval: Vaeval) -> None:
         assert list(self.board(vaeval("leaderboard", "--top", "1")).values()) == ["=1"]
 
+    @pytest.mark.parametrize("top", [1, 2, 3, 1000])
+    def test_what_is_shown_changes_no_standing(self, vaeval: Vaeval, top: int) -> None:
+        whole, part = (
+            vaeval("leaderboard", "--json").document,
+            vaeval("leaderboard", "--json", "--top", str(top)).document,
+        )
+        places: dict[str, int] = {}
+        first = []
+        for row in whole["rows"]:
+            places[row["fingerprint"]] = places.get(row["fingerprint"], 0) + 1
+            first += [row] if places[row["fingerprint"]] <= top else []
+        assert part["rows"] == first
+        assert part["standings"] == {
+            str(row["evaluation"]): whole["standings"][str(row["evaluation"])] for row in first
+        }
+
+    def test_a_table_shows_the_best_hundred_and_says_so(self, vaeval: Vaeval, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert "are shown" not in vaeval("leaderboard").err
+        monkeypatch.setattr("cli.leaderboard.MOST_SHOWN", 2)
+        outcome = vaeval("leaderboard")
+        assert self.board(outcome) == {"one": "=1", "two": "=1"}
+        assert "The best 2 of 3 rows are shown; more with --top N, all with --format csv or --json." in outcome.err
+        assert "are shown" not in vaeval("leaderboard", "--top", "2").err
+        assert len(vaeval("leaderboard", "--json").document["rows"]) > len(outcome.out.split("tied/")) - 1
+
+    def test_rows_that_were_not_compared_count_as_tied_and_the_reader_is_told(
+        self, vaeval: Vaeval, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("cli.ties.MOST_COMPARED", 1)
+        outcome = vaeval("leaderboard", "--top", "1")
+        assert list(self.board(outcome).values()) == ["=1"]
+        assert "1 more row may be as good; ties are counted as if all of these were." in outcome.err
+
     def test_json_has_where_each_row_stands(self, vaeval: Vaeval) -> None:
         standings = vaeval("leaderboard", "--json").document["standings"]
         assert sorted([standings["8"], standings["9"]]) == ["best", "tied"]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from vaeval_core.evaluation_result import MetricValue
-from vaeval_core.metrics.rank_groups import standings
+from vaeval_core.metrics.rank_groups import reach_of_ties, standings
 
 
 class Board:
@@ -105,3 +106,65 @@ def test_a_board_of_one_and_a_board_without_numbers() -> None:
     assert standings(alone.values(), alone.complete) == ("best",)
     assert alone.read == set()
     assert standings([MetricValue.not_applicable("No samples.")], alone.complete) == ("unknown",)
+
+
+class TestAPartOfTheBoard:
+    """A board of many rows, of which only those within reach of the best are given."""
+
+    def whole(self) -> Board:
+        rng = np.random.default_rng(7)
+        near_ones = [(5 + 0.02 * place, near(0.2)) for place in range(8)]
+        return Board(*near_ones, *[(6 + float(rng.uniform(1, 90)), near(0.4)) for _ in range(60)])
+
+    def within(self, board: Board) -> list[int]:
+        values = board.values()
+        reach = reach_of_ties(len(values) - 1, 100)
+        best = min(values, key=lambda value: value.value or 0.0)
+        return [
+            place
+            for place, value in enumerate(values)
+            if (value.value or 0.0) - (best.value or 0.0)
+            <= reach * ((value.std_error or 0.0) + (best.std_error or 0.0))
+        ]
+
+    def test_rows_out_of_reach_may_be_left_out_without_changing_any_answer(self) -> None:
+        board = self.whole()
+        whole = standings(board.values(), board.complete)
+        given = self.within(board)
+        assert len(given) < len(whole)
+        part = standings(
+            [board.values()[place] for place in given],
+            lambda place: board.complete(given[place]),
+            others=len(whole) - 1,
+        )
+        assert part == tuple(whole[place] for place in given)
+        assert {"tied", "worse"} <= set(part)
+        assert {standing for place, standing in enumerate(whole) if place not in given} == {"worse"}
+
+    def test_rows_within_reach_that_are_not_given_count_as_tied(self) -> None:
+        board = self.whole()
+        given = self.within(board)
+        values = [board.values()[place] for place in given]
+
+        def told(few: int) -> tuple[str, ...]:
+            return standings(
+                values[:few],
+                lambda place: board.complete(given[place]),
+                others=len(board.values()) - 1,
+                not_given=len(values) - few,
+            )
+
+        everything = told(len(values))
+        for few in range(1, len(values)):
+            assert all(
+                part == whole or (part, whole) == ("tied", "worse")
+                for part, whole in zip(told(few), everything, strict=False)
+            )
+
+    def test_the_more_rows_the_farther_the_reach(self) -> None:
+        reaches = [reach_of_ties(others, 500) for others in (1, 10, 1000, 100_000)]
+        assert reaches == sorted(reaches)
+        assert reaches[0] == pytest.approx(1.9647, abs=1e-4), "Student's t, 499 degrees of freedom, 97.5 %"
+
+    def test_without_others_or_without_a_spread_nothing_is_too_far(self) -> None:
+        assert reach_of_ties(0, 500) == reach_of_ties(5, 1) == np.inf
