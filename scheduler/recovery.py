@@ -17,7 +17,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from scheduler.queue.base import WorkQueue
+from scheduler.queue.base import MOST_ANNOUNCED, WorkQueue
 from scheduler.settings import Settings
 from scheduler.store.base import RecoveryStore, SweepReport
 from vaeval_core.errors import ServiceUnreachable
@@ -108,7 +108,7 @@ class Recovery:
             return None
         report = sweep_once(self._store)
         self.totals.add(report)
-        unannounced = self._store.claimable() - self._queue.waiting()
+        unannounced = min(self._store.claimable(), MOST_ANNOUNCED) - self._queue.waiting()
         if unannounced > 0:
             self._queue.ring(unannounced)
             _LOG.debug("bell_rung", extra={"times": unannounced})

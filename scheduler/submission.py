@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol as Port
 
-from scheduler.queue.base import WorkQueue
+from scheduler.queue.base import MOST_ANNOUNCED, WorkQueue
 from scheduler.store.answers import RetryReceipt
 from scheduler.store.artifact_keys import manifest_key
 from scheduler.store.base import (
@@ -169,7 +169,7 @@ def _store_manifest(artifacts: ManifestFiles, digest: str, manifest: bytes) -> N
 
 
 def announce(queue: WorkQueue, receipt: SubmissionReceipt | RetryReceipt) -> None:
-    """Ring once for every new shard.
+    """Ring once for every new shard, or as often as is worth while: recovery rings for the rest when it is their turn.
 
     Raises:
         ServiceUnreachable: The broker does not answer. Nothing is lost: the work is registered, and recovery rings for
@@ -178,7 +178,7 @@ def announce(queue: WorkQueue, receipt: SubmissionReceipt | RetryReceipt) -> Non
     if not receipt.new_shards:
         return
     try:
-        queue.ring(receipt.new_shards)
+        queue.ring(min(receipt.new_shards, MOST_ANNOUNCED))
     except ServiceUnreachable as error:
         raise ServiceUnreachable(
             "The evaluations are registered and nothing is lost, but the broker does not answer, so no worker has heard of"

@@ -16,6 +16,12 @@ WORK_QUEUE = "vaeval.work"
 """Celery queue that all slots listen to."""
 
 
+MOST_ANNOUNCED = 5_000
+"""Announcements worth having at once. A sweep of a thousand checkpoints has 80,000 shards, and to ring for each would keep
+whoever submits waiting. Recovery counts again at every sweep, so workers run out only if they do more shards than this between
+two of them."""
+
+
 class WorkQueue(Protocol):
     """The bell."""
 
