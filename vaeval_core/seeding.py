@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from scipy.special import ndtri
+import scipy
 
 from vaeval_core.protocol import StreamName
 from vaeval_core.types import Float32, Float64, IndexRange
@@ -65,7 +65,7 @@ def standard_normal(seed: int, stream: NoiseName, index_range: IndexRange, width
     >>> bool(np.array_equal(whole[5:, :2], part))
     True
     """
-    normal: Float32 = ndtri(uniform(seed, stream, index_range, width, page=page)).astype(np.float32)
+    normal: Float32 = scipy.special.ndtri(uniform(seed, stream, index_range, width, page=page)).astype(np.float32)
     return normal
 
 

@@ -1,5 +1,7 @@
 """Which revision a database has, and bringing it to another: Alembic, run from inside the program.
 
+Every command asks for the revision, few change it: Alembic is loaded for those alone. A file is called like its revision.
+
 The migrations ship with the program, so there is no alembic.ini and nothing to find on disk by hand. A change of the schema
 is one transaction under a lock: two processes that start at the same moment on an empty database make its tables once.
 """
@@ -8,18 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, text
 
 import migrations
 from scheduler.settings import without_password
 from scheduler.store.database import Database
 from vaeval_core.errors import SchemaMismatch
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 _UPGRADE_LOCK = 0x7661_6576_616C
 """Key of the PostgreSQL advisory lock: «vaeval» in ASCII."""
@@ -27,8 +28,7 @@ _UPGRADE_LOCK = 0x7661_6576_616C
 
 def head_revision() -> str:
     """The revision that this program needs."""
-    (head,) = ScriptDirectory.from_config(_config()).get_heads()
-    return head
+    return _known_revisions()[-1]
 
 
 def current_revision(database: Database) -> str | None:
@@ -64,6 +64,8 @@ def upgrade(database: Database) -> None:
         SchemaMismatch: The database was made by a newer program, or by another one.
         ServiceUnreachable: The database does not answer.
     """
+    from alembic import command
+
     _migrate(database, lambda config: command.upgrade(config, "head"))
 
 
@@ -74,6 +76,8 @@ def downgrade(database: Database, revision: str) -> None:
         SchemaMismatch: There is no such revision.
         ServiceUnreachable: The database does not answer.
     """
+    from alembic import command
+
     _migrate(database, lambda config: command.downgrade(config, revision))
 
 
@@ -98,6 +102,8 @@ def require_current(database: Database) -> None:
 
 
 def _migrate(database: Database, run: Callable[[Config], None]) -> None:
+    from alembic.util import CommandError
+
     def work(connection: Connection) -> None:
         if not database.is_sqlite:
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_UPGRADE_LOCK})")
@@ -120,25 +126,31 @@ def _migrate(database: Database, run: Callable[[Config], None]) -> None:
             raise SchemaMismatch(
                 "There is no way to this revision.",
                 received=f"{error}, from revision {revision or 'none'}",
-                expected="one of " + ", ".join(sorted(_known_revisions())) + ", or base",
+                expected="one of " + ", ".join(_known_revisions()) + ", or base",
             ) from error
 
     database.write(work, exclusive=True)
 
 
 def _config() -> Config:
+    from alembic.config import Config
+
     config = Config()
     # Config treats % as the start of a reference, and a folder may well have one in its name.
     config.set_main_option("script_location", str(Path(migrations.__file__).parent).replace("%", "%%"))
     return config
 
 
-def _known_revisions() -> set[str]:
-    return {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+def _known_revisions() -> list[str]:
+    """All of them, the first one first."""
+    return sorted(path.stem for path in (Path(migrations.__file__).parent / "versions").glob("[0-9]*.py"))
 
 
 def _revision(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return revision
 
 
 def _tables(connection: Connection) -> list[str]:

@@ -21,7 +21,7 @@ from math import prod
 from pathlib import Path
 
 import numpy as np
-from scipy.special import ndtri
+import scipy
 
 from vaeval_core.errors import WeightsUnavailable
 from vaeval_core.features.inception_extractor import InceptionExtractor
@@ -63,7 +63,7 @@ def random_kernel(number: int, shape: KernelShape) -> Float32:
     words = np.random.Philox(key=np.array([number, 0], np.uint64)).random_raw(prod(shape))
     # The upper 53 bits, in the middle of their cell: never 0 or 1, where the inverse is infinite.
     uniform = ((words >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
-    normal = np.rint(ndtri(uniform) * _GRID) / _GRID
+    normal = np.rint(scipy.special.ndtri(uniform) * _GRID) / _GRID
     fan_in = prod(shape[:-1])
     kernel: Float32 = (normal * np.sqrt(2.0 / fan_in)).reshape(shape).astype(np.float32)
     return kernel

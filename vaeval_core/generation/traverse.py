@@ -7,8 +7,8 @@ per cent: a fixed range of ±3 would show mostly what the prior hardly ever give
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy.special import ndtri
 
 from vaeval_core.checkpoints.base import VaeAdapter
 from vaeval_core.errors import InvalidInput
@@ -26,7 +26,7 @@ def prior_quantiles(num_steps: int) -> Float64:
     """
     if num_steps < 2:
         raise InvalidInput("A traversal has two ends.", received=f"num_steps={num_steps}", expected="2 or more")
-    values: Float64 = ndtri(np.linspace(LEAST_QUANTILE, 1 - LEAST_QUANTILE, num_steps))
+    values: Float64 = scipy.special.ndtri(np.linspace(LEAST_QUANTILE, 1 - LEAST_QUANTILE, num_steps))
     return values
 
 

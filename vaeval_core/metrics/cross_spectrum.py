@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import linalg
 
 from vaeval_core.accumulators.feature_moments import FeatureMoments
 from vaeval_core.accumulators.feature_rows import FeatureRows
@@ -60,9 +60,9 @@ def nuclear_norm(features: FeatureMoments | FeatureRows, reference: GaussianFit)
     if isinstance(features, FeatureRows):
         product = centred_rows(features) @ reference.factor.T
         gram = product @ product.T if len(product) <= product.shape[1] else product.T @ product
-        squares = linalg.eigvalsh(gram)[-rank:]
+        squares = scipy.linalg.eigvalsh(gram)[-rank:]
     else:
-        squares = linalg.eigvalsh(_between_factors(features.covariance, reference.factor), lower=False)[-rank:]
+        squares = scipy.linalg.eigvalsh(_between_factors(features.covariance, reference.factor), lower=False)[-rank:]
     if _are_rounding(squares).any():
         return cross_spectrum(features, reference).nuclear_norm
     return float(np.sqrt(squares).sum())
@@ -74,11 +74,13 @@ def cross_spectrum(features: FeatureMoments | FeatureRows, reference: GaussianFi
         return _spectrum_of_rows(features, reference)
     rank = _rank(features, reference)
     matrix = _between_factors(features.covariance, reference.factor)
-    squares, vectors = (array[..., -rank:] for array in linalg.eigh(matrix, lower=False))
+    squares, vectors = (array[..., -rank:] for array in scipy.linalg.eigh(matrix, lower=False))
     is_lost = _are_rounding(squares)
     lost = 0.0
     if is_lost.any():
-        lost = float(linalg.svdvals(_factor(features.covariance) @ (reference.factor.T @ vectors[:, is_lost])).sum())
+        lost = float(
+            scipy.linalg.svdvals(_factor(features.covariance) @ (reference.factor.T @ vectors[:, is_lost])).sum()
+        )
     values = np.sqrt(squares[~is_lost])
     directions = reference.factor.T @ (vectors[:, ~is_lost] / np.sqrt(values))
     return CrossSpectrum(float(values.sum()) + lost, values, directions=directions.astype(np.float32))
@@ -87,9 +89,9 @@ def cross_spectrum(features: FeatureMoments | FeatureRows, reference: GaussianFi
 def _spectrum_of_rows(features: FeatureRows, reference: GaussianFit) -> CrossSpectrum:
     product = centred_rows(features) @ reference.factor.T
     rank = _rank(features, reference)
-    squares, vectors = (array[..., -rank:] for array in linalg.eigh(product @ product.T))
+    squares, vectors = (array[..., -rank:] for array in scipy.linalg.eigh(product @ product.T))
     is_lost = _are_rounding(squares)
-    lost = float(linalg.svdvals(vectors[:, is_lost].T @ product).sum()) if is_lost.any() else 0.0
+    lost = float(scipy.linalg.svdvals(vectors[:, is_lost].T @ product).sum()) if is_lost.any() else 0.0
     values = np.sqrt(squares[~is_lost])
     # vₖᵀ B x of row i is √(n - 1) Uᵢₖ sₖ: no division, however small a value is.
     of_rows = np.sqrt(features.count - 1) * vectors[:, ~is_lost] * np.sqrt(values)
@@ -110,8 +112,8 @@ def _are_rounding(squares: NDArray[Any]) -> NDArray[np.bool_]:
 def _factor(covariance: Float64) -> Float64:
     """A factor in a tenth of the time of `covariance_factor`, where no variance is near 0."""
     try:
-        factor: Float64 = linalg.cholesky(covariance)
-    except linalg.LinAlgError:
+        factor: Float64 = scipy.linalg.cholesky(covariance)
+    except scipy.linalg.LinAlgError:
         return covariance_factor(covariance)
     least = len(covariance) * np.finfo(np.float64).eps * covariance.diagonal().max()
     return factor if factor.diagonal().min() ** 2 > least else covariance_factor(covariance)
@@ -121,7 +123,9 @@ def _between_factors(covariance: Float64, factor: Float64) -> Float64:
     """B Σ Bᵀ, of which the upper triangle counts."""
     rows, columns = factor.shape
     if rows == columns and not np.tril(factor, -1).any():
-        matrix, problem = linalg.lapack.dsygst(covariance, factor, itype=2, lower=0)  # a third of the multiplications
+        matrix, problem = scipy.linalg.lapack.dsygst(
+            covariance, factor, itype=2, lower=0
+        )  # a third of the multiplications
         if problem:
             raise ValueError(f"LAPACK refused argument {-problem} of dsygst.")
         return np.asarray(matrix)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import linalg
 
 from vaeval_core.accumulators.feature_rows import FeatureRows
 from vaeval_core.types import Float64
@@ -69,11 +69,11 @@ def covariance_factor(covariance: Float64) -> Float64:
 
     Eigenvalues within rounding of 0 are taken for 0. Left in, each would count with its square root, 10⁻⁸ of the largest.
     """
-    eigenvalues, eigenvectors = linalg.eigh(covariance)
+    eigenvalues, eigenvectors = scipy.linalg.eigh(covariance)
     is_positive = eigenvalues > len(covariance) * np.finfo(np.float64).eps * eigenvalues[-1]
     is_positive[-1] = True  # never without a row: a covariance of 0 has the factor 0
     scales = np.sqrt(np.clip(eigenvalues[is_positive], 0, None))
     factor: Float64 = scales[:, np.newaxis] * eigenvectors[:, is_positive].T
     if len(factor) == len(covariance):
-        factor = linalg.qr(factor, mode="r")[0]
+        factor = scipy.linalg.qr(factor, mode="r")[0]
     return factor

@@ -13,7 +13,7 @@ InceptionV3 of 2015-12-05 without the classifier's bias.
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import log_softmax
+import scipy
 
 from vaeval_core.errors import InvalidInput, TooFewImages
 from vaeval_core.evaluation_result import MetricValue
@@ -76,7 +76,7 @@ def _log_mean_classes(blocks: CheckedBlocks, splits: int) -> Float64:
     """ln p̄ of each part, (splits, classes)."""
     totals, counts = np.zeros((splits, blocks.shape[1])), np.zeros((splits, 1))
     for part, rows in in_parts(blocks, splits):
-        totals[part] += np.exp(log_softmax(rows, axis=1)).sum(axis=0)
+        totals[part] += np.exp(scipy.special.log_softmax(rows, axis=1)).sum(axis=0)
         counts[part] += len(rows)
     # A class that no image can be of has p̄ = 0 and takes no part in the sum; its logarithm must be finite for that.
     logarithms: Float64 = np.log(np.maximum(totals / counts, np.finfo(np.float64).tiny))
@@ -87,6 +87,6 @@ def _divergences(blocks: CheckedBlocks, log_mean_classes: Float64) -> list[Float
     """KL(pᵢ ‖ p̄) of each image, part by part."""
     collected: list[list[Float64]] = [[] for _ in log_mean_classes]
     for part, rows in in_parts(blocks, len(log_mean_classes)):
-        logarithms = log_softmax(rows, axis=1)
+        logarithms = scipy.special.log_softmax(rows, axis=1)
         collected[part].append((np.exp(logarithms) * (logarithms - log_mean_classes[part])).sum(axis=1))
     return [np.concatenate(pieces) for pieces in collected]

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import ndtr, xlogy
 
 from vaeval_core.errors import InvalidInput, TooFewImages
 from vaeval_core.evaluation_result import MetricValue
@@ -146,13 +146,13 @@ def _p_values(counts: Int64, others: Int64) -> Float64:
     error = np.sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
     # Without an image in a bin, or outside it, nothing differs and there is nothing to divide by.
     z = np.divide(counts / n - others / m, error, out=np.zeros(len(counts)), where=error > 0)
-    p_values: Float64 = 2 * ndtr(-np.abs(z))
+    p_values: Float64 = 2 * scipy.special.ndtr(-np.abs(z))
     return p_values
 
 
 def _jensen_shannon_divergence(p: Float64, q: Float64) -> float:
     middle = np.maximum((p + q) / 2, np.finfo(np.float64).tiny)
-    return max(float((xlogy(p, p / middle) + xlogy(q, q / middle)).sum() / 2), 0.0)
+    return max(float((scipy.special.xlogy(p, p / middle) + scipy.special.xlogy(q, q / middle)).sum() / 2), 0.0)
 
 
 def _warnings(bins: Bins, expected: Float64) -> Iterator[str]:

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
+import scipy
 
 from vaeval_core.errors import InvalidInput
 from vaeval_core.evaluation_result import MetricValue
@@ -95,7 +95,7 @@ def p_value_of(difference: float, std_error: float, degrees: int) -> float:
     """Two-sided p-value of a difference; without any error, 1 for no difference and 0 for one."""
     if not std_error:
         return 0.0 if difference else 1.0
-    return float(2 * stdtr(degrees, -abs(difference) / std_error))
+    return float(2 * scipy.special.stdtr(degrees, -abs(difference) / std_error))
 
 
 def _complete(value: MetricValue, which: str) -> tuple[float, Float64]:
@@ -111,7 +111,7 @@ def _complete(value: MetricValue, which: str) -> tuple[float, Float64]:
 
 def _tested(difference: float, std_error: float, *, num_images: int, num_seeds: int) -> PairedDifference:
     degrees = num_images - num_seeds
-    reach = float(stdtrit(degrees, (1 + COVERAGE) / 2)) * std_error
+    reach = float(scipy.special.stdtrit(degrees, (1 + COVERAGE) / 2)) * std_error
     return PairedDifference(
         difference=difference,
         num_images=num_images,

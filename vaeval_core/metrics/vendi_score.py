@@ -19,8 +19,7 @@ from collections.abc import Iterator
 from math import isinf
 
 import numpy as np
-from scipy import linalg
-from scipy.special import entr
+import scipy
 
 from vaeval_core.errors import InvalidInput
 from vaeval_core.evaluation_result import MetricValue
@@ -56,9 +55,9 @@ def vendi_score(features: Features, *, order: float = 1.0) -> MetricValue:
     count, dimension = blocks.shape
     if order != 1 or count <= ROWS_PER_DIMENSION * dimension:
         matrix = _similarities(blocks) if count < dimension else _second_moments(blocks)
-        eigenvalues = linalg.eigvalsh(matrix, overwrite_a=True)
+        eigenvalues = scipy.linalg.eigvalsh(matrix, overwrite_a=True)
         return MetricValue.of(_score(eigenvalues, order), num_images=count)
-    eigenvalues, eigenvectors = linalg.eigh(_second_moments(blocks), overwrite_a=True)
+    eigenvalues, eigenvectors = scipy.linalg.eigh(_second_moments(blocks), overwrite_a=True)
     score = _score(eigenvalues, order)
     error = _error_of_entropy(blocks, eigenvalues, eigenvectors)
     return MetricValue.of(score, num_images=count, std_error=score * error)
@@ -68,7 +67,7 @@ def _score(eigenvalues: Float64, order: float) -> float:
     # What is below rounding is a 0; a low order would make much of it.
     present = eigenvalues[eigenvalues > eigenvalues.size * np.finfo(np.float64).eps]
     if order == 1:
-        return float(np.exp(entr(present).sum()))
+        return float(np.exp(scipy.special.entr(present).sum()))
     if isinf(order):
         return float(1 / present.max())
     return float(np.sum(present**order) ** (1 / (1 - order)))
