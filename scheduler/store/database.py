@@ -34,6 +34,11 @@ Result = TypeVar("Result")
 MAX_TRIES = 6
 """One run and five repetitions."""
 
+LONGEST_SILENCE_SECONDS = 20
+"""PostgreSQL ends a transaction that its client says nothing in for so long. A machine that is cut off, or a process that is
+frozen, between an UPDATE and its COMMIT keeps rows locked until the server notices by itself, which takes two hours; a sweep
+passes over locked rows, for who holds one is usually alive. Less than a lease, so that a lost shard is not found later."""
+
 OLDEST_SQLITE = (3, 35, 0)
 """The first with UPDATE … RETURNING."""
 
@@ -67,6 +72,7 @@ class Database:
             # The keepalive settings notice within a minute that a server is gone without a word.
             patience = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
             self.engine = create_engine(url, pool_pre_ping=True, connect_args=patience)
+            event.listen(self.engine, "connect", _prepare_postgresql_connection)
 
     def __repr__(self) -> str:
         return f"Database({without_password(self.url)!r})"
@@ -151,6 +157,16 @@ def _prepare_sqlite_connection(connection: DBAPIConnection, _entry: ConnectionPo
         cursor.execute("PRAGMA synchronous = NORMAL")
     finally:
         cursor.close()
+
+
+def _prepare_postgresql_connection(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    cursor = connection.cursor()
+    try:
+        # No connection option: these would overrule options in the URL, and connection poolers refuse them.
+        cursor.execute(f"SET idle_in_transaction_session_timeout = '{LONGEST_SILENCE_SECONDS}s'")
+    finally:
+        cursor.close()
+    connection.commit()
 
 
 def _begin_on_sqlite(connection: Connection) -> None:

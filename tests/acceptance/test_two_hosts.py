@@ -63,16 +63,29 @@ class Site:
         submit(self.application, self.queue, workload.digits, workload.requests)
         return workload
 
-    def at_work(self) -> dict[str, int]:
-        """Host → shards of its workers that run."""
-        rows = self.application.database.read(
+    def hold_in_a_shard(self) -> Path:
+        """Whoever comes to a shard next stays in it, its heart beating, until the file is removed that it makes there."""
+        orders = self.folder / "orders"
+        (orders / "within a shard").write_text("hold", encoding="utf-8")
+        return orders / "within a shard.held"
+
+    def running(self) -> tuple[int, int, str, int]:
+        """Evaluation, number, worker and attempt of the one shard that is being computed."""
+        (row,) = self.application.database.read(
             lambda connection: connection.exec_driver_sql(
-                "SELECT w.pid, COUNT(*) FROM shards s JOIN workers w ON w.worker = s.lease_owner"
-                " WHERE s.state = 'running' GROUP BY w.pid"
+                "SELECT evaluation_id, number, lease_owner, attempts FROM shards WHERE state = 'running'"
             ).all()
         )
-        counts = {int(pid): int(count) for pid, count in rows}
-        return {name: sum(counts.get(slot.pid, 0) for slot in host.member.slots()) for name, host in self.hosts.items()}
+        return (row.evaluation_id, row.number, row.lease_owner, row.attempts)
+
+    def stopped_answering(self) -> list[tuple[int, int | None, str | None, int | None]]:
+        """The same of shards whose worker fell silent."""
+        return [
+            (record.evaluation_id, attempt.shard, attempt.worker, attempt.attempt)
+            for record in self.application.reads.evaluations()
+            for attempt in self.application.reads.failed_attempts(record.evaluation_id)
+            if attempt.owner == "evaluation" and "stopped answering" in attempt.reason
+        ]
 
     def wait_until(self, condition: Callable[[], bool], what: str) -> None:
         deadline = time.monotonic() + DEADLINE_SECONDS
@@ -144,13 +157,17 @@ class _SilentBell:
 
 def test_one_host_cut_off_in_a_shard_costs_nothing_but_time(site: Site, tmp_path: Path) -> None:
     workload = site.submit(seed=0)
+    held = site.hold_in_a_shard()
     site.hosts["there"].member.start()
-    site.wait_until(lambda: site.at_work()["there"] == 1, "a host to be at a shard")
+    site.wait_until(held.exists, "a host to be at a shard")
+    lost = site.running()
     site.hosts["there"].cut_off()
+    held.unlink()
     site.hosts["here"].member.start()
     expected = undisturbed(tmp_path, workload)
     site.wait_until(site.is_over, "the other host to finish everything")
     assert scores_of(site.application) == expected
+    assert lost in site.stopped_answering()
 
     site.hosts["there"].connect_again()
     site.hosts["here"].member.kill()

@@ -5,6 +5,7 @@ names. A file there, called like a point, is an order for whoever comes to it fi
 
     kill          kill -9 of this process              stop         SIGSTOP of this process, until somebody sends SIGCONT
     kill parent   kill -9 of the slot above it         disk full    the file does not fit
+    hold          stays there, heart beating, until somebody removes the file `POINT.held` that it makes
 
 Points are `before NAME` and `after NAME` for every call to the database and the artifacts, such as `after write_arrays`, which
 is between the rename of a shard's file and its row, and `within write_arrays`, which is before the rename.
@@ -46,6 +47,12 @@ def at(point: str) -> None:
         what = order.read_text(encoding="utf-8")
         order.unlink()
     except FileNotFoundError:
+        return
+    if what == "hold":
+        held = order.with_name(f"{point}.held")
+        held.touch()
+        while held.exists():
+            time.sleep(0.02)
         return
     if what == "disk full":
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
