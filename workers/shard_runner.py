@@ -1,6 +1,7 @@
 """What one sound of the bell leads to, whoever heard it: a Celery slot, or the loop of `workers.inline`.
 
-    finalise what is ready ─► claim a shard ─► measure ─► write its file ─► record it ─► finalise what is ready
+    claim a shard ─► measure ─► write its file ─► record it ─► finalise what is ready
+      └ there is none ────────────────────────────────────────────┘
 
 What is claimed: anything, or what a `vaeval run` asked for alone (`own_evaluations`).
 
@@ -102,10 +103,10 @@ class ShardRunner:
             ServiceUnreachable: The database does not answer. What was claimed is found by recovery.
         """
         with structlog.contextvars.bound_contextvars(worker=self._worker):
-            self._finalise_what_is_ready()
             is_stopping = self._interrupted.is_set()
             claim = None if is_stopping else self._work.claim_shard(self._worker, self._evaluation_ids)
             if claim is None:
+                self._finalise_what_is_ready()
                 return RunOutcome.NOTHING_TO_DO
             with _log_context(claim.owner, claim.owner_id, shard=claim.number, attempt=claim.attempt):
                 outcome = self._run_shard(claim)
