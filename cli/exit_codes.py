@@ -1,47 +1,9 @@
-"""What the exit code of `vaeval` says, and which error gives which.
-
-The codes are an interface: scripts branch on them, so a code never changes its meaning.
-"""
+"""The exit codes as `vaeval --help` tells them."""
 
 from __future__ import annotations
 
-from enum import IntEnum
-
-from vaeval_core.errors import (
-    InvalidInput,
-    NotFound,
-    SchemaMismatch,
-    ServiceUnreachable,
-    StorageFailed,
-    VaevalError,
-    WaitTimedOut,
-    WeightsUnavailable,
-)
-
-
-class ExitCode(IntEnum):
-    """Every code that a command ends with."""
-
-    OK = 0
-    UNEXPECTED = 1
-    USAGE = 2
-    SOME_FAILED = 3
-    NOT_FOUND = 4
-    UNREACHABLE = 5
-    SCHEMA = 6
-    TIMED_OUT = 7
-    INTERRUPTED = 130
-
-
-_BY_ERROR: tuple[tuple[type[VaevalError], ExitCode], ...] = (
-    (InvalidInput, ExitCode.USAGE),
-    (NotFound, ExitCode.NOT_FOUND),
-    (WeightsUnavailable, ExitCode.NOT_FOUND),
-    (ServiceUnreachable, ExitCode.UNREACHABLE),
-    (StorageFailed, ExitCode.UNREACHABLE),
-    (SchemaMismatch, ExitCode.SCHEMA),
-    (WaitTimedOut, ExitCode.TIMED_OUT),
-)
+from scheduler.exit_codes import ExitCode as ExitCode
+from scheduler.exit_codes import exit_code_of as exit_code_of
 
 EPILOG = """\b
 Exit codes:
@@ -59,8 +21,3 @@ Data goes to stdout, notes and progress to stderr. With --json an error is
 {"schema": "vaeval.error/1", "error": {...}, "exit_code": N} on stdout.
 """
 """Shown under `vaeval --help`; a test compares it with `ExitCode`."""
-
-
-def exit_code_of(error: VaevalError) -> ExitCode:
-    """The code for an error that vaeval raised on purpose; `UNEXPECTED` for one that has no code of its own."""
-    return next((code for kind, code in _BY_ERROR if isinstance(error, kind)), ExitCode.UNEXPECTED)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from cli.number_formats import count, duration, rate
+from scheduler.usable_cores import usable_cores
 
 if TYPE_CHECKING:
     from scheduler.store.base import Progress
@@ -35,7 +35,7 @@ def forecast_here(
         return f"{_work(left)}: {_about(left / (measured * workers))}, {ground}."
     if not extractor.startswith("inception-v3"):
         return f"{_work(left)}."
-    cores = cores or usable_cores()
+    cores = cores or len(usable_cores())
     return (
         f"{_work(left)}: {_about(left / (CPU_IMAGES_PER_SECOND * cores))} on {count(cores, 'CPU core')}, much less with a"
         f" GPU. An assumption ({rate(CPU_IMAGES_PER_SECOND)} on a core): nothing has been measured here yet."
@@ -64,11 +64,6 @@ def forecast_of_service(progress: Progress, measured: float | None, extractor: s
         f"{_work(left)}: {_about(left / (measured * alive))} if nothing else is to be done; {running}, at {rate(measured)}"
         " each as in recent shards."
     )
-
-
-def usable_cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _left(progress: Progress) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from cli import rendering
 from cli.checkpoint_arguments import known_names
 from cli.forecast import forecast_here
-from cli.local_workers import LocalWorkers, inline_command, local_workers, worker_command
+from cli.local_workers import LocalWorkers, handed_over, inline_command, local_workers, worker_command
 from cli.number_formats import count, id_list
 from cli.outcome import in_order_of
 from cli.progress import progress_display, wait_until_over
@@ -92,8 +92,9 @@ def evaluate_here(
         if others:
             rendering.note(about_others(others))
         with _terminated_like_interrupted(), ExitStack() as stack:
+            own = stack.enter_context(handed_over(ids, application.settings))
             if crew.inline:
-                command = inline_command(ids, devices=crew.devices, threads=crew.threads)
+                command = inline_command(own, devices=crew.devices, threads=crew.threads)
                 workers = stack.enter_context(local_workers(command, application.settings))
             else:
                 from scheduler.queue.celery_queue import CeleryWorkQueue
@@ -105,7 +106,7 @@ def evaluate_here(
                     devices=crew.devices,
                     workers=crew.workers,
                     threads=crew.threads,
-                    only=ids,
+                    only=own,
                     until_stdin_closes=True,
                 )
                 workers = stack.enter_context(local_workers(command, application.settings))

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cli import rendering
-from cli.exit_codes import ExitCode
-from scheduler.id_runs import ids_as_text
-from vaeval_core.errors import InvalidInput, NotFound, SchemaMismatch, ServiceUnreachable, VaevalError
+from scheduler.exit_codes import error_of
+from scheduler.id_runs import LONGEST_ARGUMENT, ids_as_text
+from vaeval_core.errors import VaevalError
 
 if TYPE_CHECKING:
     from scheduler.settings import Settings
@@ -33,12 +33,8 @@ SECOND_WISH_SECONDS = 1.5
 
 LOG_TAIL_LINES = 15
 
-_ERROR_BY_CODE: dict[int, type[VaevalError]] = {
-    ExitCode.USAGE: InvalidInput,
-    ExitCode.NOT_FOUND: NotFound,
-    ExitCode.UNREACHABLE: ServiceUnreachable,
-    ExitCode.SCHEMA: SchemaMismatch,
-}
+LOGS_KEPT = 20
+"""Logs of earlier workers that stay beside that of the latest."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +90,7 @@ def _own_words(log: Path, code: int) -> VaevalError | None:
         except ValueError:
             continue
         if isinstance(event, dict) and event.get("event") == "cannot_work" and "what" in event:
-            kind = _ERROR_BY_CODE.get(code, VaevalError)
+            kind = error_of(code)
             return kind(
                 event["what"],
                 received=event.get("received"),
@@ -110,7 +106,7 @@ def worker_command(
     workers: int | None,
     threads: int | None,
     slots_per_device: int | None = None,
-    only: Sequence[int] = (),
+    only: str = "",
     until_stdin_closes: bool = False,
 ) -> list[str]:
     """The command line of the worker program.
@@ -119,7 +115,7 @@ def worker_command(
         devices: As `vaeval worker --devices`.
         workers: Slots; None for its own choice.
         threads: Of each; None likewise.
-        only: Ids of the evaluations to work on; none for any.
+        only: The evaluations to work on, from `handed_over`; empty for any.
         until_stdin_closes: Ties its life to ours.
     """
     command = [sys.executable, "-P", "-m", "workers", "--devices", devices]
@@ -130,15 +126,35 @@ def worker_command(
     if threads is not None:
         command += ["--threads", str(threads)]
     if only:
-        command += ["--only", ids_as_text(only)]
+        command += ["--only", only]
     return [*command, "--until-stdin-closes"] if until_stdin_closes else command
 
 
-def inline_command(evaluation_ids: Sequence[int], *, devices: str, threads: int | None) -> list[str]:
-    """The command line of the worker program without a broker, which does these evaluations and ends with them."""
-    ids = ids_as_text(evaluation_ids)
-    command = [sys.executable, "-P", "-m", "workers.inline", "--evaluations", ids, "--devices", devices]
+def inline_command(evaluations: str, *, devices: str, threads: int | None) -> list[str]:
+    """The command line of the worker program without a broker, which does these evaluations and ends with them.
+
+    Args:
+        evaluations: From `handed_over`.
+        devices: As `vaeval worker --devices`.
+        threads: None for the program's own choice.
+    """
+    command = [sys.executable, "-P", "-m", "workers.inline", "--evaluations", evaluations, "--devices", devices]
     return command if threads is None else [*command, "--threads", str(threads)]
+
+
+@contextmanager
+def handed_over(evaluation_ids: Sequence[int], settings: Settings) -> Iterator[str]:
+    """The ids as one argument: as text, or where that would be too long as `@FILE`, which is there as long as the context."""
+    text = ids_as_text(evaluation_ids)
+    if len(text) <= LONGEST_ARGUMENT:
+        yield text
+        return
+    path = _new_file(settings, "ids")
+    path.write_text(text, encoding="ascii")
+    try:
+        yield f"@{path}"
+    finally:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -151,9 +167,7 @@ def local_workers(command: Sequence[str], settings: Settings) -> Iterator[LocalW
         command: From `worker_command` or `inline_command`.
         settings: What the workers are to see. Without a broker URL they join the embedded broker as users of their own.
     """
-    folder = settings.home / "logs"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"workers-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}.log"
+    path = _new_file(settings, "log")
     with path.open("wb") as log:
         process = subprocess.Popen(
             list(command),
@@ -176,6 +190,23 @@ def local_workers(command: Sequence[str], settings: Settings) -> Iterator[LocalW
         running.stop(at_once=is_over)
         if process.stdin is not None:
             process.stdin.close()
+
+
+def _new_file(settings: Settings, suffix: str) -> Path:
+    """A path that no other process takes; of the files of earlier workers only the latest stay."""
+    folder = settings.home / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    earlier = sorted(folder.glob(f"workers-*.{suffix}"), key=_last_change, reverse=True)
+    for old in earlier[LOGS_KEPT:]:
+        old.unlink(missing_ok=True)
+    return folder / f"workers-{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{os.getpid()}.{suffix}"
+
+
+def _last_change(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # another process has just removed it
+        return 0.0
 
 
 def log_tail(path: Path, lines: int = LOG_TAIL_LINES) -> str:

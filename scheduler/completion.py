@@ -17,7 +17,7 @@ nothing and removes what it wrote.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -112,10 +112,11 @@ def _finish_evaluation(claim: FinaliseClaim, work: WorkStore, artifacts: Artifac
     reference_shards = _Shards(claim.reference_shards, artifacts, stands_for=claim.reference)
     scores = score(summary, reference, claim.protocol, reference_shards=reference_shards)
     influences = {each.metric: each.value.influence for each in scores if each.value.influence is not None}
-    pictures, influence = (
-        artifacts.write_arrays(key(claim.owner_id, claim.token), arrays) if arrays else None
-        for key, arrays in ((pictures_key, summary.pictures), (influence_key, influences))
-    )
+    files: dict[str, Mapping[str, NDArray[Any]]] = {
+        pictures_key(claim.owner_id, claim.token): summary.pictures,
+        influence_key(claim.owner_id, claim.token): influences,
+    }
+    pictures, influence = _write_all(files, artifacts)
     is_recorded = work.finish_evaluation(claim, scores, pictures, influence)
     if is_recorded:
         # The scores stand; features of one checkpoint are of no further use and are most of the disk space.
@@ -125,11 +126,23 @@ def _finish_evaluation(claim: FinaliseClaim, work: WorkStore, artifacts: Artifac
     return is_recorded
 
 
+def _write_all(files: Mapping[str, Mapping[str, NDArray[Any]]], artifacts: ArtifactStore) -> list[StoredFile | None]:
+    """Files that belong together: all of them, or none if one cannot be written. None for one without arrays."""
+    written: list[StoredFile | None] = []
+    try:
+        for key, arrays in files.items():
+            written.append(artifacts.write_arrays(key, arrays) if arrays else None)
+    except VaevalError:
+        _delete_quietly(artifacts, [file.key for file in written if file is not None])
+        raise
+    return written
+
+
 def _delete_quietly(artifacts: ArtifactStore, keys: list[str]) -> None:
     try:
         artifacts.delete(keys)
     except StorageFailed as error:
-        _LOG.warning("shard_files_kept", extra={"reason": str(error)})
+        _LOG.warning("files_kept", extra={"reason": str(error)})
 
 
 class _Shards:

@@ -7,10 +7,11 @@ import os
 from contextlib import ExitStack
 from dataclasses import replace
 
-from scheduler.id_runs import ids_of_text
+from scheduler.id_runs import ids_of_argument
 from scheduler.settings import Settings
+from scheduler.usable_cores import usable_cores
 from workers.device_pinning import plan_slots
-from workers.devices import select_devices, usable_cores
+from workers.devices import select_devices
 from workers.parent_watch import stop_with_parent
 from workers.program import run_program
 
@@ -24,12 +25,21 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--slots-per-device", type=int, help="number of slots on each device")
     parser.add_argument("--threads", type=int, help="CPU threads per slot (default: an equal share of the cores)")
     parser.add_argument(
-        "--only", type=ids_of_text, default=[], help="ids of the evaluations to work on, such as 3-5,9; without it, any"
+        "--only",
+        type=_checked,
+        default="",
+        help="ids of the evaluations to work on, such as 3-5,9, or @FILE with such text in it; without it, any",
     )
     parser.add_argument(
         "--until-stdin-closes", action="store_true", help="stop when the program at the other end of stdin is gone"
     )
     return parser.parse_args()
+
+
+def _checked(argument: str) -> str:
+    """The argument itself: pool processes read it again."""
+    ids_of_argument(argument)
+    return argument
 
 
 def supervise(arguments: argparse.Namespace) -> int:
@@ -44,7 +54,7 @@ def supervise(arguments: argparse.Namespace) -> int:
     settings = Settings.from_environment()
     plans = plan_slots(
         select_devices(arguments.devices, os.environ),
-        cores=usable_cores(),
+        cores=len(usable_cores()),
         workers=arguments.workers,
         slots_per_device=arguments.slots_per_device,
         threads=arguments.threads,

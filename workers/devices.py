@@ -8,11 +8,11 @@ GPU-4f1c…       GPUs, or parts of one (MIG-…), by UUID or its beginning
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from scheduler.usable_cores import usable_cores
 from vaeval_core.errors import InvalidInput
 from workers.device_pinning import CPU, Device
 
@@ -85,17 +85,6 @@ def used_memory(devices: Sequence[Device]) -> dict[Device, int]:
     return used
 
 
-def usable_cores() -> int:
-    """Processor cores that this process may use: containers and `taskset` often allow fewer than there are."""
-    return len(_usable_cores())
-
-
-def _usable_cores() -> set[int]:
-    if hasattr(os, "sched_getaffinity"):
-        return os.sched_getaffinity(0)
-    return set(range(os.cpu_count() or 1))
-
-
 def _devices_of(pynvml: Any, handle: Any, index: int) -> Iterator[Device]:
     """The GPU itself, or its parts: CUDA does not let a process use a divided GPU as a whole."""
     try:
@@ -130,7 +119,7 @@ def _described(pynvml: Any, handle: Any, index: int | None, *, near: frozenset[i
 
 def _near_cores(pynvml: Any, handle: Any) -> frozenset[int]:
     """Cores from which the GPU is reached without crossing the machine; none where that makes no difference."""
-    usable = _usable_cores()
+    usable = usable_cores()
     words = max(usable) // 64 + 1
     try:
         masks = pynvml.nvmlDeviceGetCpuAffinity(handle, words)

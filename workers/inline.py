@@ -11,16 +11,20 @@ import argparse
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from scheduler.id_runs import ids_of_text
+from scheduler.exit_codes import ExitCode
+from scheduler.id_runs import ids_of_argument
 from scheduler.settings import Settings
+from scheduler.usable_cores import usable_cores
 from workers.device_pinning import SlotPlan, pinned_environment, plan_slots
-from workers.devices import select_devices, usable_cores
-from workers.program import INTERRUPTED, run_program
+from workers.devices import select_devices
+from workers.program import run_program
 
 if TYPE_CHECKING:
     from scheduler.composition import Application
@@ -29,11 +33,12 @@ LONGEST_WAIT_SECONDS = 1.0
 """How long to wait before asking again while others hold what is left."""
 
 
-def work_until_over(application: Application, evaluation_ids: Sequence[int], plan: SlotPlan) -> int:
+def work_until_over(application: Application, evaluation_ids: Sequence[int], plan: SlotPlan) -> int | None:
     """Work on these evaluations until they are finished, failed or cancelled.
 
     Returns:
-        The exit code: 0, or 130 if SIGINT or SIGTERM came first; then the shard at hand was given back.
+        The exit code: 0, or 130 if SIGINT or SIGTERM came first; then the shard at hand was given back. None if this process
+        is not to be trusted with another shard: a fresh one must go on.
 
     Raises:
         ServiceUnreachable: The database does not answer.
@@ -62,7 +67,7 @@ def work_until_over(application: Application, evaluation_ids: Sequence[int], pla
     reporting = repeat(report, every=settings.lease_seconds / 4, stop=stop)
     next_sweep = time.monotonic()
     try:
-        while not is_interrupted and not application.reads.progress(evaluation_ids).is_over:
+        while not (is_interrupted or runner.is_tainted) and not application.reads.progress(evaluation_ids).is_over:
             if time.monotonic() >= next_sweep:
                 # Without the maintenance lease: who holds it must ring the bell, and to sweep twice does no harm.
                 sweep_once(application.recovery)
@@ -73,12 +78,16 @@ def work_until_over(application: Application, evaluation_ids: Sequence[int], pla
         stop.set()
         reporting.join()
         retire(application.work, [worker])
-    return INTERRUPTED if is_interrupted else 0
+    if is_interrupted:
+        return ExitCode.INTERRUPTED
+    return None if runner.is_tainted and not application.reads.progress(evaluation_ids).is_over else ExitCode.OK
 
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m workers.inline", description=__doc__)
-    parser.add_argument("--evaluations", required=True, type=ids_of_text, help="ids, such as 3-5,9")
+    parser.add_argument(
+        "--evaluations", required=True, type=ids_of_argument, help="ids, such as 3-5,9, or @FILE with them"
+    )
     parser.add_argument("--devices", default="auto", help="auto, cpu, or a GPU by index or UUID; the first one is used")
     parser.add_argument("--threads", type=int, help="CPU threads (default: all cores)")
     return parser.parse_args()
@@ -87,13 +96,23 @@ def _parse() -> argparse.Namespace:
 def work_inline(arguments: argparse.Namespace) -> int:
     """Pin this process, open the database, work. Returns the exit code."""
     devices = select_devices(arguments.devices, os.environ)[:1]
-    (plan,) = plan_slots(devices, cores=usable_cores(), threads=arguments.threads)
+    (plan,) = plan_slots(devices, cores=len(usable_cores()), threads=arguments.threads)
     # Before anything below imports NumPy or TensorFlow: they read these variables once.
     os.environ.update(pinned_environment(plan.device, plan.threads, os.environ))
     from scheduler.composition import open_application
 
     with open_application(Settings.from_environment()) as application:
-        return work_until_over(application, arguments.evaluations, plan)
+        code = work_until_over(application, arguments.evaluations, plan)
+    return go_on_afresh() if code is None else code
+
+
+def go_on_afresh() -> int:
+    """The same program in a fresh process, as a slot gets a new pool process: a GPU that failed once may fail ever after."""
+    command = [sys.executable, *sys.orig_argv[1:]]
+    if os.name == "nt":  # there a process cannot become another program
+        return subprocess.run(command, check=False).returncode
+    os.execv(sys.executable, command)  # noqa: S606 - our own interpreter with our own arguments
+    raise AssertionError("unreachable")
 
 
 def main() -> int:

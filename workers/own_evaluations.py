@@ -12,21 +12,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from scheduler.id_runs import ids_as_text, ids_of_text
+from scheduler.id_runs import ids_of_argument
 
 VARIABLE = "WORKER_OWN_EVALUATIONS"
 """From the supervisor to pool processes, which are fresh interpreters. No setting, so not one of VAEVAL_*."""
 
 
-def as_environment(evaluation_ids: Sequence[int]) -> dict[str, str]:
-    """What makes `own_of` give these evaluations; without any it also hides what was there before."""
-    return {VARIABLE: ids_as_text(evaluation_ids)}
+def as_environment(argument: str) -> dict[str, str]:
+    """What makes `own_of` give the evaluations of an `--only`; with an empty one it hides what was there before."""
+    return {VARIABLE: argument}
 
 
 def own_of(environment: Mapping[str, str]) -> Sequence[int] | None:
     """Ids of the evaluations that the supervisor named, or None for any.
 
-    >>> own_of(as_environment([7, 8])), own_of({})
+    >>> own_of(as_environment("7-8")), own_of({})
     ([7, 8], None)
     """
-    return ids_of_text(environment.get(VARIABLE, "")) or None
+    return ids_of_argument(environment.get(VARIABLE, "")) or None

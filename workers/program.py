@@ -10,34 +10,15 @@ import logging
 import sys
 from collections.abc import Callable
 
+from scheduler.exit_codes import exit_code_of
 from scheduler.log_format import set_up_logging
-from vaeval_core.errors import (
-    InvalidInput,
-    NotFound,
-    SchemaMismatch,
-    ServiceUnreachable,
-    StorageFailed,
-    VaevalError,
-    WeightsUnavailable,
-)
+from vaeval_core.errors import VaevalError
 
 _LOG = logging.getLogger(__name__)
 
-INTERRUPTED = 130
-
-_EXIT_CODES: tuple[tuple[type[VaevalError], int], ...] = (
-    (InvalidInput, 2),
-    (NotFound, 4),
-    (WeightsUnavailable, 4),
-    (ServiceUnreachable, 5),
-    (StorageFailed, 5),
-    (SchemaMismatch, 6),
-)
-"""The codes of the command line, which passes ours on."""
-
 
 def run_program(main: Callable[[], int], *, is_read_by_a_program: bool = True) -> int:
-    """Set up logging, run, and turn an error of vaeval into an exit code and its parts.
+    """Set up logging, run, and turn an error of vaeval into an exit code, that of the command line, and its parts.
 
     Args:
         main: What to do; gives the exit code.
@@ -52,4 +33,4 @@ def run_program(main: Callable[[], int], *, is_read_by_a_program: bool = True) -
         else:
             for label, text in error.labelled_parts():
                 sys.stderr.write(label + text.replace("\n", "\n" + " " * len(label)) + "\n")
-        return next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), 1)
+        return exit_code_of(error)

@@ -53,7 +53,7 @@ class Supervisor:
         work: The database, as a worker sees it.
         recovery: Runs in a thread.
         keep_broker: Starts the embedded broker again if need be; None where it is not ours.
-        own_evaluations: Ids of the evaluations that the slots work on; none for any.
+        own_evaluations: The evaluations that the slots work on, as `--only` names them; empty for any.
         watched: Lets others watch the slots for as long as the context lasts.
     """
 
@@ -65,7 +65,7 @@ class Supervisor:
         work: WorkStore,
         recovery: Recovery,
         keep_broker: Callable[[], None] | None = None,
-        own_evaluations: Sequence[int] = (),
+        own_evaluations: str = "",
         watched: Callable[[Sequence[SlotProcess]], AbstractContextManager[None]] = lambda _: nullcontext(),
     ) -> None:
         self._work = work

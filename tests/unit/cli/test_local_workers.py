@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.local_workers import inline_command, local_workers, log_tail, worker_command
+from cli.local_workers import LOGS_KEPT, handed_over, inline_command, local_workers, log_tail, worker_command
+from scheduler.id_runs import LONGEST_ARGUMENT, ids_of_argument
 from scheduler.settings import Settings
 from vaeval_core.errors import InvalidInput, ServiceUnreachable, VaevalError
 
@@ -54,15 +55,41 @@ def test_what_is_asked_for_is_handed_on() -> None:
         "--slots-per-device",
         "2",
     ]
-    assert inline_command([3, 4], devices="cpu", threads=2)[1:] == [
+    assert inline_command("3-4", devices="cpu", threads=2)[1:] == [
         *("-P", "-m", "workers.inline", "--evaluations", "3-4"),
         *("--devices", "cpu", "--threads", "2"),
     ]
 
 
-def test_the_evaluations_that_come_first_are_handed_on() -> None:
-    command = worker_command(devices="cpu", workers=None, threads=None, only=[3, 4, 5, 9])
+def test_the_evaluations_to_work_on_are_handed_on(tmp_path: Path) -> None:
+    with handed_over([3, 4, 5, 9], settings(tmp_path)) as only:
+        command = worker_command(devices="cpu", workers=None, threads=None, only=only)
     assert command[-2:] == ["--only", "3-5,9"]
+
+
+def test_more_evaluations_than_an_argument_can_name_are_handed_on_in_a_file(tmp_path: Path) -> None:
+    every_other = range(1, 60_000, 2)
+    with handed_over(every_other, settings(tmp_path)) as only:
+        assert len(only) < LONGEST_ARGUMENT
+        assert ids_of_argument(only) == list(every_other)
+        with local_workers([*python("import sys; print(len(sys.argv[1]))"), only], settings(tmp_path)) as workers:
+            assert workers.process.wait(60) == 0
+    assert list((tmp_path / "logs").iterdir()) == [workers.log], "the file is gone with the run"
+
+
+def test_of_earlier_logs_only_the_latest_stay(tmp_path: Path) -> None:
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    for number in range(LOGS_KEPT + 5):
+        old = logs / f"workers-{number}.log"
+        old.touch()
+        os.utime(old, (number, number))
+    training = logs / "training.log"
+    training.touch()
+    with local_workers(python("pass"), settings(tmp_path)) as workers:
+        workers.process.wait(60)
+    left = set(logs.iterdir())
+    assert left == {training, workers.log, *(logs / f"workers-{number}.log" for number in range(5, LOGS_KEPT + 5))}
 
 
 def test_a_program_that_runs_has_not_ended_and_is_stopped_at_the_end(tmp_path: Path) -> None:

@@ -7,10 +7,12 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from billiard.exceptions import SoftTimeLimitExceeded
+from numpy.typing import NDArray
 from sqlalchemy import update
 
 from scheduler.completion import FinaliseOutcome, finalise
@@ -329,6 +331,22 @@ def test_a_finaliser_that_lost_its_claim_leaves_no_file(application: Application
     assert not artifact(application, "evaluations/1/pictures.0.safetensors").exists()
     assert not artifact(application, "evaluations/1/influence.0.safetensors").exists()
     assert all(artifact(application, file.key).is_file() for file in stale.shards)
+
+
+def test_pictures_do_not_stay_behind_if_the_file_beside_them_cannot_be_written(
+    application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finalise_next(application, "reference")
+    write = application.artifacts.write_arrays
+
+    def write_until_full(key: str, arrays: dict[str, NDArray[Any]]) -> StoredFile:
+        if "influence" in key:
+            raise StorageFailed("No space is left for the artifacts.")
+        return write(key, arrays)
+
+    monkeypatch.setattr(application.artifacts, "write_arrays", write_until_full)
+    assert finalise_next(application, "evaluation") is FinaliseOutcome.RELEASED
+    assert [path.name for path in artifact(application, "evaluations/1").glob("*.safetensors")] == []
 
 
 def test_a_database_that_is_away_is_no_failure_of_the_evaluation(

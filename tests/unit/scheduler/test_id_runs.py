@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from scheduler.id_runs import ids_as_text, ids_of_text
+from scheduler.id_runs import ids_as_text, ids_of_argument, ids_of_text
 
 
 @pytest.mark.parametrize(
@@ -24,3 +26,14 @@ def test_order_and_repetition_do_not_matter() -> None:
 def test_text_without_ids_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="invalid literal"):
         ids_of_text(text)
+
+
+def test_an_argument_is_text_or_a_file_of_it(tmp_path: Path) -> None:
+    file = tmp_path / "ids"
+    file.write_text("3-5,9", encoding="ascii")
+    assert ids_of_argument("3-5,9") == ids_of_argument(f"@{file}") == [3, 4, 5, 9]
+
+
+def test_a_file_of_ids_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no-ids cannot be read: No such file"):
+        ids_of_argument(f"@{tmp_path}/no-ids")

@@ -8,9 +8,10 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
+from scheduler.usable_cores import usable_cores
 from vaeval_core.errors import InvalidInput
 from workers.device_pinning import CPU
-from workers.devices import find_gpus, select_devices, usable_cores
+from workers.devices import find_gpus, select_devices
 
 
 class NvmlError(Exception):
@@ -182,4 +183,4 @@ def test_the_library_is_closed_after_use(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_this_machine_can_be_asked() -> None:
     assert len(select_devices("auto", os.environ)) >= 1
-    assert 1 <= usable_cores() <= (os.cpu_count() or 1)
+    assert 1 <= len(usable_cores()) <= (os.cpu_count() or 1)

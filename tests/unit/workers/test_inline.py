@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -28,9 +29,31 @@ sys.exit(code)
 """
 
 
-def start(application: Application, *arguments: str, **variables: str) -> subprocess.Popen[str]:
+RUN_THAT_BREAKS_ONCE = """
+import os, pathlib, sys
+from scheduler.store import shard_work
+from workers.inline import main
+from workers.loaded_models import LoadedModels
+
+shard_work.LONGEST_PAUSE_SECONDS = 0.1
+starts = pathlib.Path(os.environ["STARTS"])
+with starts.open("a") as file:
+    print(os.getpid(), file=file)
+load = LoadedModels.adapter
+
+def adapter(models, checkpoint):
+    if len(starts.read_text().splitlines()) == 1:
+        raise ZeroDivisionError("in layer 7")
+    return load(models, checkpoint)
+
+LoadedModels.adapter = adapter
+sys.exit(main())
+"""
+
+
+def start(application: Application, *arguments: str, program: str = RUN, **variables: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", RUN, "--devices", "cpu", *arguments],
+        [sys.executable, "-c", program, "--devices", "cpu", *arguments],
         env=os.environ | application.settings.as_environment() | variables,
         stderr=subprocess.PIPE,
         text=True,
@@ -96,6 +119,18 @@ def end_all_leases(connection: object) -> None:
 
     assert isinstance(connection, Connection)
     connection.execute(update(tables.shards).values(lease_expires_at=database_now_plus(-1.0)))
+
+
+def test_after_an_error_that_nobody_foresaw_it_goes_on_as_a_fresh_process(
+    application: Application, submit: Callable[..., object], tmp_path: Path
+) -> None:
+    submit(application, images=32)
+    starts = tmp_path / "starts"
+    with start(application, "--evaluations", "1", program=RUN_THAT_BREAKS_ONCE, STARTS=str(starts)) as process:
+        _, errors = process.communicate(timeout=DEADLINE_SECONDS)
+    assert process.returncode == 0, errors
+    assert starts.read_text().splitlines() == [str(process.pid)] * 2, "two programs, and one process for who waits"
+    assert [record.state for record in application.reads.evaluations()] == [EvaluationState.FINISHED]
 
 
 def test_a_wrong_setting_is_one_line_and_exit_code_2(application: Application) -> None:

@@ -64,7 +64,7 @@ def test_pool_processes_learn_from_their_environment_whose_work_comes_first(
     monkeypatch.setenv(VARIABLE, "1-1000")  # of a program that started us
     recovery = Recovery(application.recovery, Bell(), owner="test", settings=application.settings)
 
-    def worked_on(*own: int) -> Sequence[int] | None:
+    def worked_on(own: str) -> Sequence[int] | None:
         supervisor = Supervisor(
             plan_slots([CPU], cores=1),
             settings=application.settings,
@@ -74,8 +74,8 @@ def test_pool_processes_learn_from_their_environment_whose_work_comes_first(
         )
         return own_of(supervisor._slots[0]._environment)
 
-    assert worked_on(3, 4, 9) == [3, 4, 9]
-    assert worked_on() is None
+    assert worked_on("3-4,9") == [3, 4, 9]
+    assert worked_on("") is None
 
 
 def test_a_worker_s_name_tells_slot_process_and_host() -> None:

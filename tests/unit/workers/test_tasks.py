@@ -69,7 +69,7 @@ def test_the_evaluations_that_the_supervisor_names_come_first(
 ) -> None:
     submit(application, latent_sizes=(2,), images=32)
     submit(application, latent_sizes=(3,), images=32)
-    for name, value in as_environment([2]).items():
+    for name, value in as_environment("2").items():
         monkeypatch.setenv(name, value)
     process = PoolProcess()
     for _ in range(2):  # the reference, then an evaluation
