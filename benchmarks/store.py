@@ -39,7 +39,6 @@ from scheduler.settings import Settings
 from scheduler.store import schema
 from scheduler.store.artifacts import ArtifactStore
 from scheduler.store.database import Database
-from scheduler.store.owners import EVALUATION
 from scheduler.store.shard_work import take_best
 from scheduler.store.sql_reads import SqlReadStore
 from scheduler.store.sql_submissions import SqlSubmissionStore
@@ -218,7 +217,7 @@ def measure_claim(database: Database, folder: Path, arguments: argparse.Namespac
         work.finish_shard(claim, stored_file(f"file-{claim.shard_id}-{claim.token}"), 1.0)
 
     report(f"claim and end of a shard while {len(shards) * len(requests):,} wait", median(one, runs=200))
-    say_plan(database, take_best(EVALUATION, "worker", 60.0))
+    say_plan(database, take_best("worker", 60.0))
 
 
 def measure_overhead(database: Database, folder: Path, arguments: argparse.Namespace) -> None:

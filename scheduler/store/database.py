@@ -71,7 +71,8 @@ class Database:
         else:
             # The keepalive settings notice within a minute that a server is gone without a word.
             patience = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
-            self.engine = create_engine(url, pool_pre_ping=True, connect_args=patience)
+            # No pool_pre_ping: it would cost each transaction a round trip, and one whose connection is gone is run again.
+            self.engine = create_engine(url, connect_args=patience)
             event.listen(self.engine, "connect", _prepare_postgresql_connection)
 
     def __repr__(self) -> str:

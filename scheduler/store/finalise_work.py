@@ -46,6 +46,22 @@ def is_ready(owner: Owner, max_attempts: int) -> ColumnElement[bool]:
     return and_(*conditions)
 
 
+def is_any_ready(connection: Connection, max_attempts: int, evaluation_ids: Sequence[int] | None) -> bool:
+    """True if a claim would have succeeded just now. After most shards it would not, and this is one question instead of two
+    that want to write."""
+    only = None if evaluation_ids is None else tuple(evaluation_ids)
+    return bool(connection.scalar(_any_ready(max_attempts, only)))
+
+
+@lru_cache(maxsize=64)
+def _any_ready(max_attempts: int, evaluation_ids: tuple[int, ...] | None) -> Executable:
+    ready = (
+        select(owner.table.c.id).where(is_ready(owner, max_attempts), *part_of(owner, owner.table.c.id, evaluation_ids))
+        for owner in OWNERS.values()
+    )
+    return select(or_(*(each.exists() for each in ready)))
+
+
 def claim(
     connection: Connection,
     worker: str,

@@ -15,9 +15,11 @@ from sqlalchemy import (
     Connection,
     Executable,
     Row,
+    ScalarSelect,
     and_,
     case,
     exists,
+    func,
     literal,
     null,
     or_,
@@ -84,22 +86,40 @@ def claim(
     With `evaluation_ids` only shards of these evaluations and of the references that they wait for.
     """
     only = None if evaluation_ids is None else tuple(evaluation_ids)
-    for owner in OWNERS.values():
-        taken = connection.execute(take_best(owner, worker, lease_seconds, only)).one_or_none()
-        if taken is not None:
-            return _claim_of(connection, owner, taken, worker)
-    return None
+    taken = connection.execute(take_best(worker, lease_seconds, only)).one_or_none()
+    if taken is None:
+        return None
+    owner = next(owner for owner in OWNERS.values() if taken._mapping[owner.of_shard] is not None)
+    return _claim_of(connection, owner, taken, worker)
 
 
 @lru_cache(maxsize=64)
-def take_best(
-    owner: Owner, worker: str, lease_seconds: float, evaluation_ids: tuple[int, ...] | None = None
-) -> Executable:
-    """The statement of a claim: walks an index to the best shard of this kind of owner, and takes it.
+def take_best(worker: str, lease_seconds: float, evaluation_ids: tuple[int, ...] | None = None) -> Executable:
+    """The statement of a claim: takes the best shard of the references, else of the evaluations.
 
     Kept, because to build it takes longer than to run it.
     """
-    best = (
+    best = func.coalesce(*(best_of(owner, worker, lease_seconds, evaluation_ids) for owner in OWNERS.values()))
+    return (
+        update(shards)
+        .where(shards.c.id == best, shard_can(ShardEvent.CLAIMED))
+        .values(
+            state=shard_becomes(ShardEvent.CLAIMED),
+            lease_owner=worker,
+            lease_token=shards.c.lease_token + 1,
+            lease_expires_at=database_now_plus(lease_seconds),
+            attempts=shards.c.attempts + 1,
+            images_done=0,
+        )
+        .returning(*shards.c)
+    )
+
+
+def best_of(
+    owner: Owner, worker: str, lease_seconds: float, evaluation_ids: tuple[int, ...] | None = None
+) -> ScalarSelect[int]:
+    """The best claimable shard of this kind of owner, locked; shards of evaluations are walked to along an index."""
+    return (
         select(shards.c.id)
         .join(owner.table, owner.table.c.id == owner.of_shard)
         .where(
@@ -113,19 +133,6 @@ def take_best(
         # PostgreSQL: pass over what another worker is taking at this moment. SQLite has one writer at a time.
         .with_for_update(key_share=True, skip_locked=True, of=shards)
         .scalar_subquery()
-    )
-    return (
-        update(shards)
-        .where(shards.c.id == best, shard_can(ShardEvent.CLAIMED))
-        .values(
-            state=shard_becomes(ShardEvent.CLAIMED),
-            lease_owner=worker,
-            lease_token=shards.c.lease_token + 1,
-            lease_expires_at=database_now_plus(lease_seconds),
-            attempts=shards.c.attempts + 1,
-            images_done=0,
-        )
-        .returning(*shards.c)
     )
 
 

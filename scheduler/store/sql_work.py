@@ -60,7 +60,15 @@ class SqlWorkStore:
         return self._database.write(lambda connection: shard_work.release(connection, claim))
 
     def claim_finalise(self, worker: str, evaluation_ids: Sequence[int] | None = None) -> FinaliseClaim | None:
-        """See `WorkStore.claim_finalise`."""
+        """See `WorkStore.claim_finalise`.
+
+        Whoever finishes a shard asks after it is committed, so that of several who finish the last ones at least the last to
+        commit is told that something is ready; the claim itself then lets one through.
+        """
+        if not self._database.read(
+            lambda connection: finalise_work.is_any_ready(connection, self._max_attempts, evaluation_ids)
+        ):
+            return None
         return self._database.write(
             lambda connection: finalise_work.claim(
                 connection,

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from itertools import groupby
-from typing import cast
 
-from sqlalchemy import ClauseElement, Connection
+from sqlalchemy import Connection, select
 
 from scheduler.store.owners import EVALUATION
-from scheduler.store.shard_work import take_best
+from scheduler.store.shard_work import best_of
 from tests.factories import evaluation_request, protocol
 from tests.laws.stores import Stores, file_of
 from vaeval_core.shard_plan import plan_shards
@@ -146,7 +145,7 @@ def test_a_claim_walks_an_index_and_sorts_nothing(stores: Stores) -> None:
     many = protocol(num_samples=32 * 40, num_reconstructions=0)
     stores.submit(*(evaluation_request(f"sweep/{number}", protocol=many, shards=plan) for number in range(50)))
     stores.make_reference()
-    statement = cast("ClauseElement", take_best(EVALUATION, "worker-1", 60.0))
+    statement = select(best_of(EVALUATION, "worker-1", 60.0))
 
     def explained(connection: Connection) -> str:
         compiled = statement.compile(connection, compile_kwargs={"literal_binds": True})
