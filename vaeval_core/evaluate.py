@@ -29,12 +29,8 @@ from vaeval_core.checkpoints.base import VaeAdapter
 from vaeval_core.errors import InvalidInput
 from vaeval_core.evaluation_result import Score
 from vaeval_core.features.base import FeatureExtractor
-from vaeval_core.generation.aligned_batches import pad_to_batch, take_from_batch
-from vaeval_core.generation.reconstruct import reconstruct
-from vaeval_core.generation.sample_prior import sample_prior
 from vaeval_core.images.base import ImageSet
 from vaeval_core.measurements.gaussian_divergence import divergence_to_standard_normal
-from vaeval_core.measurements.reconstruction_error import cross_entropy, peak_signal_to_noise, squared_error
 from vaeval_core.metrics.base import EvaluationSummary
 from vaeval_core.metrics.catalogue import METRICS, require_known
 from vaeval_core.metrics.frechet import fit_gaussian
@@ -42,14 +38,10 @@ from vaeval_core.metrics.gaussian_fit import GaussianFit
 from vaeval_core.metrics.reference_rows import ReferenceRows, statistics_arrays
 from vaeval_core.metrics.shard_rows import ShardRows
 from vaeval_core.protocol import Protocol, StreamName
-from vaeval_core.quantisation import is_finite, share_outside, to_float, to_uint8
-from vaeval_core.types import Float32, IndexRange, Uint8
-
-ShardArrays = dict[str, NDArray[Any]]
-"""Named arrays of one shard; each has one row per image, in image order. What a shard file holds."""
-
-NUM_PICTURES = 16
-"""Images per stream that are kept to be looked at: numbers 0 to 15, the same noise for every checkpoint."""
+from vaeval_core.streams.base import ShardArrays, Subject, features_of
+from vaeval_core.streams.reconstructions import encode_images, measure_reconstructions
+from vaeval_core.streams.samples import measure_samples
+from vaeval_core.types import IndexRange, Uint8
 
 STREAMS: tuple[StreamName, ...] = ("samples", "reconstructions")
 IMAGE_VALUES = ("squared_error", "cross_entropy", "peak_signal_to_noise")
@@ -83,19 +75,24 @@ def measure_shard(
         Inception score and the extractor classifies, `samples/logits` (n, classes) float32. What the protocol leaves out
         is missing.
     """
+    subject = Subject(adapter=adapter, images=images, extractor=extractor, protocol=protocol)
     collected: dict[str, list[NDArray[Any]]] = {}
     done = 0
+
+    def take(part: IndexRange, arrays: ShardArrays) -> None:
+        nonlocal done
+        for name, array in arrays.items():
+            collected.setdefault(name, []).append(array)
+        done += len(part)
+        on_progress(done)
+
     for block in index_range.blocks(protocol.network_batch):
-        for part, rows in (
-            (block.up_to(protocol.num_reconstructions), _measure_reconstructions),
-            (block.up_to(protocol.num_samples), _measure_samples),
-        ):
-            if part is None:
-                continue
-            for name, array in rows(adapter, images, extractor, protocol, part).items():
-                collected.setdefault(name, []).append(array)
-            done += len(part)
-            on_progress(done)
+        real = block.up_to(protocol.num_reconstructions)
+        if real is not None:
+            take(real, measure_reconstructions(subject, encode_images(subject, real)))
+        sampled = block.up_to(protocol.num_samples)
+        if sampled is not None:
+            take(sampled, measure_samples(subject, sampled))
     return {name: np.concatenate(arrays) for name, arrays in collected.items()}
 
 
@@ -111,7 +108,7 @@ def measure_reference_shard(
     rows = []
     for block in index_range.blocks(protocol.network_batch):
         pixels = images.read(block, protocol.image_shape, protocol.image_fit)
-        rows.append(_features(extractor, pixels, block, protocol))
+        rows.append(features_of(extractor, pixels, block, protocol.network_batch))
         on_progress(block.stop - index_range.start)
     return {"features": np.concatenate(rows)}
 
@@ -212,61 +209,8 @@ def score(
     )
 
 
-def _measure_reconstructions(
-    adapter: VaeAdapter, images: ImageSet, extractor: FeatureExtractor, protocol: Protocol, block: IndexRange
-) -> ShardArrays:
-    originals = images.read(block, protocol.image_shape, protocol.image_fit)
-    targets = to_float(originals)
-    result = reconstruct(adapter, targets, block, protocol.network_batch)
-    pixels = to_uint8(result.images)
-    arrays: ShardArrays = {
-        "reconstructions/features": _features(extractor, pixels, block, protocol),
-        "reconstructions/finite": is_finite(result.images),
-        "reconstructions/outside": share_outside(result.images),
-        "squared_error": squared_error(targets, result.images),
-        "cross_entropy": cross_entropy(targets, result.images),
-        "peak_signal_to_noise": peak_signal_to_noise(originals, pixels),
-        "posterior/mean": result.posterior.mean,
-        **_pictures(block, originals=originals, reconstructions=pixels),
-    }
-    if result.posterior.log_variance is not None:
-        arrays["posterior/log_variance"] = result.posterior.log_variance
-    return arrays
-
-
-def _measure_samples(
-    adapter: VaeAdapter, images: ImageSet, extractor: FeatureExtractor, protocol: Protocol, block: IndexRange
-) -> ShardArrays:
-    samples = sample_prior(adapter, protocol.seed, block, protocol.network_batch)
-    pixels = to_uint8(samples)
-    return {
-        **_sample_features(extractor, pixels, block, protocol),
-        "samples/finite": is_finite(samples),
-        "samples/outside": share_outside(samples),
-        **_pictures(block, samples=pixels),
-    }
-
-
-def _sample_features(extractor: FeatureExtractor, pixels: Uint8, block: IndexRange, protocol: Protocol) -> ShardArrays:
-    if "inception_score" not in protocol.metrics or not extractor.num_classes:
-        return {"samples/features": _features(extractor, pixels, block, protocol)}
-    both = extractor.features_and_logits(pad_to_batch(pixels, block, protocol.network_batch))
-    features, logits = (take_from_batch(rows, block, protocol.network_batch) for rows in both)
-    return {"samples/features": features, "samples/logits": logits}
-
-
 def _reference_rows(shards: Iterable[ShardArrays], protocol: Protocol) -> ShardRows:
     return ShardRows(shards, "features", (protocol.num_reference, protocol.extractor.dimension))
-
-
-def _features(extractor: FeatureExtractor, pixels: Uint8, block: IndexRange, protocol: Protocol) -> Float32:
-    features = extractor.extract(pad_to_batch(pixels, block, protocol.network_batch))
-    return take_from_batch(features, block, protocol.network_batch)
-
-
-def _pictures(block: IndexRange, **streams: Uint8) -> ShardArrays:
-    shown = block.up_to(NUM_PICTURES)
-    return {} if shown is None else {f"pictures/{name}": pixels[: len(shown)] for name, pixels in streams.items()}
 
 
 def _values_of(shard: ShardArrays) -> dict[str, NDArray[np.float64]]:

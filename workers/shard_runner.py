@@ -28,7 +28,8 @@ from scheduler.store.artifact_keys import shard_key
 from scheduler.store.artifacts import ArtifactStore
 from scheduler.store.base import FinaliseClaim, ShardClaim, StoredFile, WorkStore
 from vaeval_core.errors import InvalidInput, ServiceUnreachable, VaevalError
-from vaeval_core.evaluate import ShardArrays, measure_reference_shard, measure_shard
+from vaeval_core.evaluate import measure_reference_shard, measure_shard
+from vaeval_core.streams.base import ShardArrays
 from workers.heartbeat import BEATS_PER_LEASE, LONGEST_SILENCE_SECONDS, ClaimLost, Heartbeat
 from workers.loaded_models import LoadedModels
 

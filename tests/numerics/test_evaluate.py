@@ -8,7 +8,6 @@ import pytest
 from vaeval_core.checkpoints.base import Posterior
 from vaeval_core.errors import InvalidInput
 from vaeval_core.evaluate import (
-    NUM_PICTURES,
     measure_reference_shard,
     measure_shard,
     merge_reference,
@@ -20,6 +19,7 @@ from vaeval_core.metrics.catalogue import METRICS, metric_versions
 from vaeval_core.protocol import Protocol
 from vaeval_core.seeding import standard_normal
 from vaeval_core.shard_plan import plan_shards
+from vaeval_core.streams.base import NUM_PICTURES
 from vaeval_core.testing import ImagesInMemory, PixelExtractor, TwoPixelVae, protocol_for
 from vaeval_core.types import Float32, IndexRange
 

@@ -11,7 +11,6 @@ import pytest
 from tests.feature_pieces import Pieces
 from vaeval_core.errors import InvalidInput
 from vaeval_core.evaluate import (
-    ShardArrays,
     measure_reference_shard,
     measure_shard,
     merge_reference,
@@ -30,6 +29,7 @@ from vaeval_core.metrics.reference_rows import ReferenceRows, statistics_arrays
 from vaeval_core.metrics.vendi_score import vendi_score
 from vaeval_core.protocol import REFERENCE_STATISTICS, Protocol
 from vaeval_core.shard_plan import plan_shards
+from vaeval_core.streams.base import ShardArrays
 from vaeval_core.testing import ImagesInMemory, PixelExtractor, TwoPixelVae, protocol_for
 from vaeval_core.types import Float32, IndexRange, Uint8
 

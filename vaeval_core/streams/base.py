@@ -1,0 +1,62 @@
+"""What all streams have in common: whom they ask, and what is kept of every image that a decoder gives.
+
+    block of image numbers ─► images of the stream ─► features, finite, outside, pictures        one row per image
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from vaeval_core.checkpoints.base import VaeAdapter
+from vaeval_core.features.base import FeatureExtractor
+from vaeval_core.generation.aligned_batches import pad_to_batch, take_from_batch
+from vaeval_core.images.base import ImageSet
+from vaeval_core.protocol import Protocol, StreamName
+from vaeval_core.quantisation import is_finite, share_outside
+from vaeval_core.types import Float32, IndexRange, Uint8
+
+ShardArrays = dict[str, NDArray[Any]]
+"""Named arrays of one shard; each has one row per image, in image order. What a shard file holds."""
+
+NUM_PICTURES = 16
+"""Images per stream that are kept to be looked at: numbers 0 to 15, the same noise for every checkpoint."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Subject:
+    """A checkpoint under a protocol, with all that measuring it takes.
+
+    Attributes:
+        adapter: The checkpoint.
+        images: The real images.
+        extractor: The feature network that the protocol names.
+        protocol: What to run.
+    """
+
+    adapter: VaeAdapter
+    images: ImageSet
+    extractor: FeatureExtractor
+    protocol: Protocol
+
+    def features(self, pixels: Uint8, block: IndexRange) -> Float32:
+        """Features (n, d) of the images of a block."""
+        return features_of(self.extractor, pixels, block, self.protocol.network_batch)
+
+
+def features_of(extractor: FeatureExtractor, pixels: Uint8, block: IndexRange, batch: int) -> Float32:
+    """Features (n, d) of images (n, h, w, c) uint8; the block lies within one aligned batch."""
+    return take_from_batch(extractor.extract(pad_to_batch(pixels, block, batch)), block, batch)
+
+
+def soundness(stream: StreamName, decoded: Float32) -> ShardArrays:
+    """What every metric of a stream must know: `finite` (n,) uint8, and `outside` (n,), the share of values outside [0, 1]."""
+    return {f"{stream}/finite": is_finite(decoded), f"{stream}/outside": share_outside(decoded)}
+
+
+def pictures_of(block: IndexRange, **streams: Uint8) -> ShardArrays:
+    """The images of a block that are kept, `pictures/…` uint8; nothing where it begins after them."""
+    shown = block.up_to(NUM_PICTURES)
+    return {} if shown is None else {f"pictures/{name}": pixels[: len(shown)] for name, pixels in streams.items()}
