@@ -39,6 +39,7 @@ class Wish:
     extractor: str | None = None
     weights: Path | None = None
     resize: bool = False
+    likelihood: str | None = None
     skip_unreadable: bool = False
     tags: Sequence[str] = field(default_factory=tuple)
     priority: int = 0
@@ -129,9 +130,10 @@ def gather(wish: Wish, settings: Settings, *, on_images_surveyed: Callable[[int,
 
 
 def wished_protocol(wish: Wish) -> ProtocolRequest:
-    """The protocol with the options laid over it; another count changes its name, for it ranks separately."""
+    """The protocol with the options laid over it; another count or likelihood changes its name, for it ranks separately."""
     from pydantic import ValidationError
 
+    from vaeval_core.likelihood import Likelihood
     from vaeval_core.presets import ProtocolRequest, read_protocol
     from vaeval_core.wrong_values import expectation
 
@@ -142,8 +144,13 @@ def wished_protocol(wish: Wish) -> ProtocolRequest:
         if (number := getattr(wish, name)) is not None and number != getattr(request, name)
     }
     changes: dict[str, object] = dict(counts)
-    if counts:
-        changes["name"] = ",".join([request.name, *(f"{name}={number}" for name, number in counts.items())])
+    said: dict[str, object] = dict(counts)
+    if wish.likelihood is not None:
+        likelihood = Likelihood.parse(wish.likelihood)
+        if likelihood != request.likelihood:
+            changes["likelihood"] = said["likelihood"] = likelihood
+    if said:
+        changes["name"] = ",".join([request.name, *(f"{name}={value}" for name, value in said.items())])
     if wish.extractor is not None:
         changes["extractor"] = wish.extractor
     if wish.resize:

@@ -30,7 +30,8 @@ ProtocolName = Annotated[
     typer.Option(
         "--protocol",
         metavar="NAME|FILE",
-        help="quick (500 images a stream), standard (10,000), full (50,000), or a YAML file.",
+        help="quick (500 images a stream), standard (10,000), full (50,000), textbook (10,000, a textbook's list of"
+        " metrics), tokenizer (0 samples, 50,000 reconstructions), or a YAML file.",
     ),
 ]
 Samples = Annotated[
@@ -83,6 +84,15 @@ Resize = Annotated[
     typer.Option(
         "--resize",
         help="Fit images to the size of the model: centre crop, then bicubic resampling. Default: refuse other sizes.",
+    ),
+]
+LikelihoodOption = Annotated[
+    str | None,
+    typer.Option(
+        "--likelihood",
+        metavar="KIND",
+        help="What the decoder's means are means of: bernoulli, gaussian:0.025 (σ in intensities of [0, 1]) or none."
+        " Default: what vaeval.yaml beside each checkpoint says, if anything.",
     ),
 ]
 SkipUnreadable = Annotated[

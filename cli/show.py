@@ -66,6 +66,10 @@ def show(
     if record.scores:
         rendering.data("")
         _print_scores(record.scores)
+        verdict = _collapse(record)
+        if verdict is not None:
+            rendering.data("")
+            rendering.data(f"posterior collapse: {verdict}")
     for line in told(attempts):
         rendering.note(line)
     if record.error:
@@ -94,6 +98,7 @@ def _document(record: EvaluationRecord) -> dict[str, Any]:
 
     return {
         **as_document(record),
+        "collapse": _collapse(record),
         "checkpoint_uri": record.checkpoint_uri,
         "checkpoint_digest": record.checkpoint_digest,
         "description": record.description,
@@ -116,6 +121,14 @@ def _document(record: EvaluationRecord) -> dict[str, Any]:
     }
 
 
+def _collapse(record: EvaluationRecord) -> str | None:
+    """The verdict on the latent dimensions; None if there is none."""
+    from vaeval_core.metrics.collapse import verdict_on
+
+    components = [score.value.components for score in record.scores if score.metric == "collapsed_dimensions"]
+    return verdict_on(components[0]) if components and components[0] else None
+
+
 def _print_facts(record: EvaluationRecord) -> None:
     protocol, extractor = record.protocol, record.protocol.extractor
     height, width, channels = protocol.image_shape
@@ -129,6 +142,7 @@ def _print_facts(record: EvaluationRecord) -> None:
         "tags": ", ".join(f"{key}={value}" for key, value in record.tags.items()),
         "data": f"{record.dataset_name} · images {height}×{width}×{channels}, fit {protocol.image_fit}",
         "protocol": f"{record.protocol_name} · fingerprint {record.fingerprint[:12]}",
+        "likelihood": _likelihood(record),
         "images": f"{protocol.num_samples:,} samples, {protocol.num_reconstructions:,} reconstructions,"
         f" {protocol.num_reference:,} for reference; seed {protocol.seed}",
         "features": f"{extractor.name} (version {extractor.version}, {extractor.dimension} numbers,"
@@ -155,6 +169,19 @@ def _model(record: EvaluationRecord) -> str:
     return " · ".join(parts)
 
 
+def _likelihood(record: EvaluationRecord) -> str:
+    """What bounds of the likelihood were taken under, and over how many draws; nothing if there are none."""
+    from vaeval_core.likelihood import Likelihood
+
+    protocol, stored = record.protocol, record.description.get("likelihood")
+    own = None if stored is None else Likelihood.model_validate(stored)
+    likelihood = protocol.likelihood or own
+    if not protocol.num_draws or likelihood is None:
+        return ""
+    whose = "of the protocol" if protocol.likelihood else "of the checkpoint"
+    return f"{likelihood}, {whose}; {protocol.num_draws} draws from each posterior"
+
+
 def _took(record: EvaluationRecord) -> str:
     if record.started_at is None or record.finished_at is None:
         return ""
@@ -174,7 +201,9 @@ def _print_scores(scores: Sequence[Score]) -> None:
         rendering.Column(title="IMAGES", align="right", droppable=1),
     ]
     rows = []
-    scores = sorted(scores, key=lambda score: list(METRICS).index(score.metric) if score.metric in METRICS else 99)
+    scores = sorted(
+        scores, key=lambda score: list(METRICS).index(score.metric) if score.metric in METRICS else len(METRICS)
+    )
     for score in scores:
         metric, value = METRICS.get(score.metric), score.value
         shown = with_error(value.value, value.std_error) if value.value is not None else value.kind.replace("_", " ")

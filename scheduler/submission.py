@@ -103,11 +103,13 @@ def prepare(
     for shape in dict.fromkeys(checkpoint.image_shape for checkpoint in checkpoints):
         images.check_fit(shape, "crop-bicubic" if request.resize else "exact")
     num_reference = min(request.reference, len(images))
-    metrics = metric_versions(
-        default_metrics(request.samples, num_reference) if request.metrics is None else request.metrics
-    )
     requests = []
     for checkpoint in checkpoints:
+        metrics = metric_versions(
+            default_metrics(request.samples, num_reference, min(checkpoint.image_shape[:2]))
+            if request.metrics is None
+            else request.metrics
+        )
         entry = CheckpointEntry(
             digest=checkpoint.digest,
             uri=str(checkpoint.path.absolute()),

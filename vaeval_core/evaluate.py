@@ -13,6 +13,7 @@ a fixed place in a batch of fixed size (`generation.aligned_batches`), and rows 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
@@ -23,18 +24,18 @@ from numpy.typing import NDArray
 from vaeval_core.accumulators.feature_moments import FeatureMoments
 from vaeval_core.accumulators.feature_rows import FeatureRows
 from vaeval_core.accumulators.feature_summary import FeatureSummary
-from vaeval_core.accumulators.fixed_blocks import FixedBlocks
-from vaeval_core.accumulators.value_moments import ValueMoments
 from vaeval_core.checkpoints.base import VaeAdapter
 from vaeval_core.errors import InvalidInput
 from vaeval_core.evaluation_result import Score
 from vaeval_core.features.base import FeatureExtractor
 from vaeval_core.images.base import ImageSet
-from vaeval_core.measurements.gaussian_divergence import divergence_to_standard_normal
 from vaeval_core.metrics.base import EvaluationSummary
-from vaeval_core.metrics.catalogue import METRICS, require_known
+from vaeval_core.metrics.catalogue import METRICS, needs_of, require_known
+from vaeval_core.metrics.codebook import CodeCounts
 from vaeval_core.metrics.frechet import fit_gaussian
 from vaeval_core.metrics.gaussian_fit import GaussianFit
+from vaeval_core.metrics.latents import Latents
+from vaeval_core.metrics.measured_values import ImageValues, ValueStream, measured_values
 from vaeval_core.metrics.reference_rows import ReferenceRows, statistics_arrays
 from vaeval_core.metrics.shard_rows import ShardRows
 from vaeval_core.protocol import Protocol, StreamName
@@ -42,10 +43,6 @@ from vaeval_core.streams.base import ShardArrays, Subject, features_of
 from vaeval_core.streams.reconstructions import encode_images, measure_reconstructions
 from vaeval_core.streams.samples import measure_samples
 from vaeval_core.types import IndexRange, Uint8
-
-STREAMS: tuple[StreamName, ...] = ("samples", "reconstructions")
-IMAGE_VALUES = ("squared_error", "cross_entropy", "peak_signal_to_noise")
-"""What is measured on each reconstruction against its image."""
 
 
 def measure_shard(
@@ -69,13 +66,15 @@ def measure_shard(
             to stop.
 
     Returns:
-        `samples/features` (n, d) float32, `samples/finite` (n,) uint8 and `samples/outside` (n,) float64, the share of
-        values outside [0, 1]; the same for reconstructions; one float64 per image for each of IMAGE_VALUES,
-        `posterior/mean` and `posterior/log_variance` (n, k) float32, and `pictures/*` uint8. If the protocol asks for the
-        Inception score and the extractor classifies, `samples/logits` (n, classes) float32. What the protocol leaves out
-        is missing.
+        For each stream what `streams.base.soundness` gives, and `pictures/*` uint8. As far as the metrics of the protocol
+        need it, `samples/features` (n, d) float32 and the same for reconstructions; `samples/logits` (n, classes) float32
+        if the extractor classifies; one float64 per image for each measurement of reconstructions, of draws (`drawn/*`) and
+        of bounds (`likelihood/*`); `posterior/mean` and `posterior/log_variance` (n, k) float32; `codes`;
+        `interventions/response` (m, k) float64 of the first m images.
     """
-    subject = Subject(adapter=adapter, images=images, extractor=extractor, protocol=protocol)
+    subject = Subject(
+        adapter=adapter, images=images, extractor=extractor, protocol=protocol, needs=needs_of(protocol.metrics)
+    )
     collected: dict[str, list[NDArray[Any]]] = {}
     done = 0
 
@@ -146,35 +145,49 @@ def merge_shards(shards: Iterable[ShardArrays], protocol: Protocol) -> Evaluatio
         "samples": protocol.num_samples,
         "reconstructions": protocol.num_reconstructions,
     }
+    counts = {stream: count for stream, count in counts.items() if count}
+    dimension, needs = protocol.extractor.dimension, needs_of(protocol.metrics)
     features = {
-        stream: FeatureSummary(count, protocol.extractor.dimension) for stream, count in counts.items() if count
+        stream: FeatureSummary(count, dimension) for stream, count in counts.items() if f"{stream}/features" in needs
     }
-    not_finite = dict.fromkeys(features, 0)
-    values: dict[str, _ValueStream] = {}
+    seen, not_finite = dict.fromkeys(counts, 0), dict.fromkeys(counts, 0)
+    values: dict[str, ValueStream] = {}
     pictures: dict[str, list[Uint8]] = {}
-    num_classes = 0
+    num_classes, codes, has_latents = 0, None, False
     for shard in shards:
-        for stream, collector in features.items():
-            if f"{stream}/features" in shard:
-                collector.push(shard[f"{stream}/features"])
-                not_finite[stream] += int((shard[f"{stream}/finite"] == 0).sum())
-        for name, rows in _values_of(shard).items():
-            values.setdefault(name, _ValueStream(rows.shape[1])).push(rows)
+        for stream in counts:
+            if f"{stream}/finite" in shard:
+                finite = shard[f"{stream}/finite"]
+                seen[stream] += len(finite)
+                not_finite[stream] += int((finite == 0).sum())
+            if stream in features and f"{stream}/features" in shard:
+                features[stream].push(shard[f"{stream}/features"])
+        for name, rows in measured_values(shard).items():
+            values.setdefault(name, ValueStream(rows.shape[1])).push(rows)
         if "samples/logits" in shard:
             num_classes = shard["samples/logits"].shape[1]
+        if "codes" in shard:
+            counted = CodeCounts.from_rows(shard["codes"], int(shard["codes/size"][0]))
+            codes = counted if codes is None else codes.merge(counted)
+        has_latents |= "posterior/mean" in shard
         for name, array in shard.items():
             if name.startswith("pictures/"):
                 pictures.setdefault(name.removeprefix("pictures/"), []).append(array)
+    for stream, count in counts.items():
+        if seen[stream] != count:
+            raise _incomplete(f"{seen[stream]} {stream}", count)
     return EvaluationSummary(
+        counts=counts,
+        num_values=math.prod(protocol.image_shape),
         features={stream: _complete(collector, counts[stream]) for stream, collector in features.items()},
-        rows={
-            stream: ShardRows(shards, f"{stream}/features", (counts[stream], protocol.extractor.dimension))
-            for stream in features
-        },
+        rows={stream: ShardRows(shards, f"{stream}/features", (counts[stream], dimension)) for stream in features},
         logits={"samples": ShardRows(shards, "samples/logits", (counts["samples"], num_classes))}
         if num_classes
         else {},
         values={name: collector.summary() for name, collector in values.items()},
+        image_values=ImageValues(shards),
+        latents=Latents(shards, protocol.seed) if has_latents else None,
+        codes=codes,
         not_finite=not_finite,
         pictures={name: np.concatenate(arrays) for name, arrays in pictures.items()},
     )
@@ -213,41 +226,17 @@ def _reference_rows(shards: Iterable[ShardArrays], protocol: Protocol) -> ShardR
     return ShardRows(shards, "features", (protocol.num_reference, protocol.extractor.dimension))
 
 
-def _values_of(shard: ShardArrays) -> dict[str, NDArray[np.float64]]:
-    # A shard file of an earlier version of vaeval has no `outside`: then nothing is said about it.
-    single = (*IMAGE_VALUES, *(f"{stream}/outside" for stream in STREAMS))
-    values = {name: shard[name][:, np.newaxis] for name in single if name in shard}
-    if "posterior/log_variance" in shard:
-        divergence = divergence_to_standard_normal(shard["posterior/mean"], shard["posterior/log_variance"])
-        values["divergence"] = divergence.sum(axis=1, keepdims=True)
-        values["divergence_per_dimension"] = divergence
-    return values
-
-
 def _complete(summary: FeatureSummary, expected: int) -> FeatureMoments | FeatureRows:
     features = summary.features()
     if features.count != expected:
-        raise InvalidInput(
-            "The shards do not hold the images that the protocol asks for.",
-            received=f"{features.count} feature vectors",
-            expected=f"{expected}",
-            next_step="submit the checkpoint again",
-        )
+        raise _incomplete(f"{features.count} feature vectors", expected)
     return features
 
 
-class _ValueStream:
-    """Values of one measurement, summed in fixed blocks."""
-
-    def __init__(self, width: int) -> None:
-        self._blocks = FixedBlocks()
-        self._summary = ValueMoments.empty(width)
-
-    def push(self, rows: NDArray[np.float64]) -> None:
-        for block in self._blocks.push(rows):
-            self._summary = self._summary.merge(ValueMoments.from_rows(block))
-
-    def summary(self) -> ValueMoments:
-        for block in self._blocks.rest():
-            self._summary = self._summary.merge(ValueMoments.from_rows(block))
-        return self._summary
+def _incomplete(received: str, expected: int) -> InvalidInput:
+    return InvalidInput(
+        "The shards do not hold the images that the protocol asks for.",
+        received=received,
+        expected=f"{expected}",
+        next_step="submit the checkpoint again",
+    )

@@ -13,7 +13,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vaeval_core.errors import InvalidInput, NotFound, TooFewImages
-from vaeval_core.protocol import ExtractorSpec, ImageFit, Precision, Protocol
+from vaeval_core.likelihood import Likelihood
+from vaeval_core.protocol import METRICS_OF_DRAWS, ExtractorSpec, ImageFit, Precision, Protocol
 from vaeval_core.types import ImageShape
 from vaeval_core.wrong_values import told
 
@@ -34,6 +35,8 @@ class ProtocolRequest(BaseModel):
         extractor_precision: Arithmetic of its network.
         resize: Fit images of other sizes by centre crop and bicubic resampling.
         metrics: Names of what is computed; None for what these numbers of images make cheap (`catalogue.default_metrics`).
+        draws: Draws from each posterior for bounds of the likelihood: K of `iwae`. Each is a pass through the decoder.
+        likelihood: What the decoders' means are means of; None for what each checkpoint says of itself.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,6 +51,8 @@ class ProtocolRequest(BaseModel):
     extractor_precision: Precision = "float32"
     resize: bool = False
     metrics: tuple[str, ...] | None = None
+    draws: int = Field(default=50, ge=1)
+    likelihood: Likelihood | None = None
 
     def resolve(
         self,
@@ -96,16 +101,30 @@ class ProtocolRequest(BaseModel):
             seed=self.seed,
             extractor=extractor,
             metrics=metrics,
+            num_draws=self.draws if not METRICS_OF_DRAWS.isdisjoint(metrics) else 0,
+            likelihood=self.likelihood,
         )
 
 
 PRESETS: dict[str, ProtocolRequest] = {
-    "quick": ProtocolRequest(name="quick", samples=500, reconstructions=500, reference=500),
+    "quick": ProtocolRequest(name="quick", samples=500, reconstructions=500, reference=500, draws=16),
     "standard": ProtocolRequest(name="standard"),
     "full": ProtocolRequest(name="full", samples=50_000, reconstructions=50_000, reference=50_000),
+    "textbook": ProtocolRequest(
+        name="textbook", extractor="inception-v3-keras", metrics=("fid", "mse", "cross_entropy", "kl")
+    ),
+    "tokenizer": ProtocolRequest(
+        name="tokenizer",
+        samples=0,
+        reconstructions=50_000,
+        reference=50_000,
+        extractor="inception-v3-fid",
+        metrics=("rfid", "psnr", "ssim"),
+    ),
 }
 """Named protocols. Few images make FID biased upward, so only compare within one: `quick` finds bugs, `standard`
-ranks checkpoints, `full` is what papers report."""
+ranks checkpoints, `full` is what papers report. `textbook` is the list of a textbook's chapter on VAEs, with the network
+that its code takes; `tokenizer` is what papers on autoencoders for latent diffusion report."""
 
 
 def read_protocol(name_or_path: str) -> ProtocolRequest:

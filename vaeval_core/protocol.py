@@ -10,8 +10,9 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
+from vaeval_core.likelihood import Likelihood
 from vaeval_core.shard_plan import NETWORK_BATCH
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -31,6 +32,12 @@ REFERENCE_STATISTICS: dict[str, tuple[int, frozenset[str]]] = {
     "bins": (1, frozenset({"ndb"})),
 }
 """What is computed once of the real images of a reference → the version of how, and the metrics that need it."""
+
+METRICS_OF_DRAWS = frozenset({"log_likelihood", "elbo", "iwae", "bits_per_dim"})
+"""Metrics that depend on the number of posterior draws: a protocol without any of them has none."""
+
+_WHERE_NOTHING_IS_SAID: dict[str, Any] = {"num_draws": 0, "likelihood": None}
+"""Fields that came later, with the values at which they change no number: left out then, so that fingerprints stay."""
 
 
 class _Frozen(BaseModel):
@@ -70,6 +77,8 @@ class Protocol(_Frozen):
         seed: Seed of all noise.
         extractor: The feature network.
         metrics: Metric name → version of its definition.
+        num_draws: Draws from each posterior that bounds of the likelihood are taken over; 0 where no metric needs them.
+        likelihood: What the means of all decoders are means of; None for what each checkpoint says of itself.
         image_order: Which images are the first n: a fixed permutation of the sorted set.
         quantisation: How decoder output becomes uint8.
         network_batch: Images per network call.
@@ -84,9 +93,17 @@ class Protocol(_Frozen):
     seed: int = Field(ge=0, lt=2**63)
     extractor: ExtractorSpec
     metrics: dict[str, int]
+    num_draws: int = Field(default=0, ge=0)
+    likelihood: Likelihood | None = None
     image_order: Literal["philox-permutation-1"] = "philox-permutation-1"
     quantisation: Literal["clamp-round"] = "clamp-round"
     network_batch: int = NETWORK_BATCH
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_said(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        content: dict[str, Any] = dump(self)
+        unsaid = _WHERE_NOTHING_IS_SAID
+        return {name: value for name, value in content.items() if name not in unsaid or value != unsaid[name]}
 
     def canonical_json(self) -> str:
         """The one text of this protocol: sorted keys, no spaces, ASCII."""

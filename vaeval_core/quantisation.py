@@ -49,3 +49,17 @@ def share_outside(images: Float32) -> Float64:
     values = images.reshape(len(images), -1)
     outside: Float64 = ((values < -OUTSIDE_BY) | (values > 1 + OUTSIDE_BY)).mean(axis=1)
     return outside
+
+
+def extremes(images: Float32) -> tuple[Float64, Float64]:
+    """The least and the largest finite value of each image (n, …), (n,) float64 each; ½ where none is finite.
+
+    >>> extremes(np.float32([[-1, 0.25, np.inf]]))
+    (array([-1.]), array([0.25]))
+    """
+    values = images.reshape(len(images), -1).astype(np.float64)
+    finite = np.isfinite(values)
+    is_any = finite.any(axis=1)
+    lowest = np.where(is_any, np.min(values, axis=1, initial=np.inf, where=finite), 0.5)
+    highest = np.where(is_any, np.max(values, axis=1, initial=-np.inf, where=finite), 0.5)
+    return lowest, highest

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from vaeval_core.checkpoints.base import Posterior
-from vaeval_core.checkpoints.likelihood import Likelihood
 from vaeval_core.errors import ImagesRejected
+from vaeval_core.likelihood import Likelihood
 from vaeval_core.protocol import ExtractorSpec, ImageFit
 from vaeval_core.protocol import Protocol as EvaluationProtocol
 from vaeval_core.types import Float32, ImageShape, IndexRange, Uint8
@@ -108,9 +109,9 @@ class PixelExtractor:
 
 
 def protocol_for(
-    images: ImagesInMemory, extractor: PixelExtractor, metrics: dict[str, int], **fields: int
+    images: ImagesInMemory, extractor: PixelExtractor, metrics: dict[str, int], **fields: Any
 ) -> EvaluationProtocol:
-    """A protocol over all images of the set; `fields` replace counts or the seed."""
+    """A protocol over all images of the set; `fields` replace counts, seed, draws or likelihood."""
     count = len(images)
     counts = {"num_samples": count, "num_reconstructions": count, "num_reference": count, "seed": 0}
     height, width, channels = images.array.shape[1:]

@@ -15,7 +15,6 @@ from tests.numerics.known_linear_model import (
     images_with_the_model_moments,
     linear_model,
 )
-from vaeval_core.accumulators.feature_rows import FeatureRows
 from vaeval_core.accumulators.value_moments import ValueMoments
 from vaeval_core.errors import InvalidInput
 from vaeval_core.evaluation_result import MetricValue
@@ -27,7 +26,7 @@ from vaeval_core.metrics.divergence import divergence_to_prior, rate_in_bits
 from vaeval_core.metrics.gaussian_fit import GaussianFit
 from vaeval_core.metrics.image_means import TOO_SMALL, MeanOverImages
 from vaeval_core.metrics.likelihood import LikelihoodMean, calibrated_bits, calibrated_evidence
-from vaeval_core.metrics.reconstruction import mean_peak_signal_to_noise
+from vaeval_core.metrics.reconstruction_metrics import PEAK_SIGNAL_TO_NOISE
 from vaeval_core.types import IndexRange
 
 REFERENCE = GaussianFit(2, np.zeros(1), np.zeros((1, 1)))
@@ -40,7 +39,7 @@ DRAWN_RATIO = MeanOverImages(measurement="drawn/peak_signal_to_noise")
 def summary(not_finite: int = 0, **values: object) -> EvaluationSummary:
     """Of four reconstructions, with values per image; `__` in a name stands for `/`."""
     return EvaluationSummary(
-        features={"reconstructions": FeatureRows(np.zeros((4, 1), np.float32))},
+        counts={"reconstructions": 4},
         values={
             name.replace("__", "/"): ValueMoments.from_rows(np.asarray(rows, float).reshape(4, -1))
             for name, rows in values.items()
@@ -72,10 +71,10 @@ def test_a_mean_over_images_has_the_error_of_its_spread() -> None:
 
 def test_ratios_at_the_cap_are_counted() -> None:
     values = summary(peak_signal_to_noise=[100, 20, 100, 20], peak_signal_to_noise__capped=[1, 0, 1, 0])
-    value = mean_peak_signal_to_noise(values, REFERENCE)
+    value = PEAK_SIGNAL_TO_NOISE.compute(values, REFERENCE)
     assert value.value == 60
     assert value.warnings == ("2 of 4 reconstructions equal their image, or nearly so, and count as 100 dB.",)
-    assert mean_peak_signal_to_noise(summary(peak_signal_to_noise=[20] * 4), REFERENCE).warnings == ()
+    assert PEAK_SIGNAL_TO_NOISE.compute(summary(peak_signal_to_noise=[20] * 4), REFERENCE).warnings == ()
 
 
 def test_bits_are_nats_over_ln_two_in_total_and_in_every_dimension() -> None:
@@ -84,7 +83,7 @@ def test_bits_are_nats_over_ln_two_in_total_and_in_every_dimension() -> None:
     assert posterior.log_variance is not None
     divergence = divergence_to_standard_normal(posterior.mean, posterior.log_variance)
     values = EvaluationSummary(
-        features={"reconstructions": FeatureRows(np.zeros((16, 1), np.float32))},
+        counts={"reconstructions": 16},
         values={
             "divergence": ValueMoments.from_rows(divergence.sum(axis=1, keepdims=True)),
             "divergence_per_dimension": ValueMoments.from_rows(divergence),
@@ -198,7 +197,7 @@ def test_the_calibrated_bound_of_the_linear_model_is_its_likelihood() -> None:
     model = linear_model()
     images = images_from_the_model(model, 500, seed=1)
     draws = DrawPlan(likelihood=None, dequantisation="none", seed=0, num_draws=8)
-    error = measure_likelihood(model, images, IndexRange(0, 500), draws)["draws/squared_error"]
+    error = measure_likelihood(model, images, IndexRange(0, 500), draws)["drawn/dequantised_error"]
     posterior = model.encode(images)
     assert posterior.log_variance is not None
     divergence = divergence_to_standard_normal(posterior.mean, posterior.log_variance).sum(axis=1)

@@ -19,11 +19,11 @@ from tests.numerics.known_linear_model import (
     log_likelihood,
 )
 from vaeval_core.checkpoints.base import Posterior
-from vaeval_core.checkpoints.likelihood import Likelihood
 from vaeval_core.checkpoints.linear_gaussian import LinearGaussianVae
 from vaeval_core.errors import InvalidInput
 from vaeval_core.generation.likelihood_bounds import DrawPlan, measure_likelihood
 from vaeval_core.generation.posterior_draws import decode_posterior_draws
+from vaeval_core.likelihood import Likelihood
 from vaeval_core.measurements.dequantisation import bits_per_dimension, dequantise
 from vaeval_core.measurements.gaussian_divergence import divergence_to_standard_normal
 from vaeval_core.testing import TwoPixelVae
@@ -128,7 +128,7 @@ def test_bounds_rise_from_the_elbo_with_the_number_of_draws_to_the_likelihood() 
 def test_the_calibrated_error_of_an_exact_posterior_is_the_noise_variance() -> None:
     # Under the model x - (W z + b) = σ ε with z from the posterior, so the mean error of draws is σ² itself.
     model = linear_model()
-    error = measure(model, images_from_the_model(model, 500, seed=6), plan(num_draws=4))["draws/squared_error"]
+    error = measure(model, images_from_the_model(model, 500, seed=6), plan(num_draws=4))["drawn/dequantised_error"]
     assert abs(error.mean() - model.noise_variance) < 3 * error.std() / math.sqrt(len(error))
 
 
@@ -168,7 +168,7 @@ def test_greys_have_no_probability_under_a_bernoulli() -> None:
 def test_without_a_likelihood_only_errors_are_measured(likelihood: Likelihood | None) -> None:
     result = measure(TwoPixelVae(), np.zeros((2, 1, 2, 1), np.float32), plan(likelihood))
     assert [name for name in result if name.startswith("likelihood/")] == []
-    assert result["draws/squared_error"].shape == (2,)
+    assert result["drawn/dequantised_error"].shape == (2,)
 
 
 def test_a_diverged_decoder_gives_no_finite_bound() -> None:

@@ -109,7 +109,7 @@ def test_a_colour_image_gets_every_measurement_by_its_name() -> None:
     assert {values.dtype for values in measured.values()} == {np.dtype(np.float64)}
     drawn = measure_drawn_reconstruction(images, reconstructions)
     shared = {name: values for name, values in measured.items() if f"drawn/{name}" in drawn}
-    assert len(shared) == 6
+    assert len(shared) == 9
     for name, values in shared.items():
         assert np.array_equal(drawn[f"drawn/{name}"], values)
 

@@ -18,7 +18,7 @@ from vaeval_core.evaluate import (
     score,
 )
 from vaeval_core.evaluation_result import MetricValue
-from vaeval_core.metrics.catalogue import METRICS, default_metrics, metric_versions
+from vaeval_core.metrics.catalogue import METRICS, ONLY_ON_REQUEST, default_metrics, metric_versions
 from vaeval_core.metrics.frechet_infinity import frechet_distance_infinity
 from vaeval_core.metrics.inception_score import inception_score
 from vaeval_core.metrics.kernel_distance import kernel_distance
@@ -228,12 +228,16 @@ def test_values_outside_the_range_are_a_warning_on_metrics_of_samples() -> None:
 
 def test_by_default_all_is_computed_that_the_numbers_of_images_make_cheap_and_meaningful() -> None:
     pairs, bins = REFERENCE_STATISTICS["pairs"][1], REFERENCE_STATISTICS["bins"][1]
-    on_request = {"inception_score", "fid_infinity"}
-    assert set(default_metrics(10_000, 10_000)) == METRICS.keys() - on_request
-    assert set(default_metrics(500, 500)) == METRICS.keys() - on_request - bins, "bins of five images fit nothing else"
-    assert set(default_metrics(50_000, 50_000)) == METRICS.keys() - on_request - pairs
-    assert set(default_metrics(20_000, 20_001)) == METRICS.keys() - on_request - pairs
-    assert set(default_metrics(0, 10_000)) == {"fid", "rfid", "mse", "cross_entropy", "psnr", "kl"}
+    assert set(default_metrics(10_000, 10_000, 64)) == METRICS.keys() - ONLY_ON_REQUEST
+    assert set(default_metrics(500, 500, 64)) == METRICS.keys() - ONLY_ON_REQUEST - bins, (
+        "bins of five images fit nothing else"
+    )
+    assert set(default_metrics(50_000, 50_000, 64)) == METRICS.keys() - ONLY_ON_REQUEST - pairs
+    assert set(default_metrics(20_000, 20_001, 64)) == METRICS.keys() - ONLY_ON_REQUEST - pairs
+    without_samples = set(default_metrics(0, 10_000, 64))
+    assert not without_samples & (pairs | bins | {"vendi"})
+    assert {"fid", "rfid", "mse", "cross_entropy", "psnr", "kl"} <= without_samples
+    assert without_samples - set(default_metrics(0, 10_000, 10)) == {"ssim"}, "which has windows of 11 pixels"
 
 
 def test_every_metric_that_a_reference_is_prepared_for_exists() -> None:

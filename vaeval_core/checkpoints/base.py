@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from vaeval_core.checkpoints.likelihood import Likelihood
-from vaeval_core.types import Float32, ImageShape
+from vaeval_core.likelihood import Likelihood
+from vaeval_core.types import Float32, ImageShape, Int64
 
 PosteriorKind = Literal["diagonal", "none"]
 """`diagonal`: encode gives mean and log-variance. `none`: a plain autoencoder; KL is not applicable."""
@@ -65,12 +65,21 @@ class Posterior:
     """What the encoder says about n images, latents flattened.
 
     Attributes:
-        mean: (n, k) float32, k the product of the latent shape.
-        log_variance: (n, k) float32, natural logarithm of σ²; None if the posterior is `none`.
+        mean: (n, k) float32, k the product of the latent shape; what `decode` takes for a reconstruction.
+        log_variance: (n, k) float32, natural logarithm of σ²; None if the posterior is no diagonal Gaussian.
+        covariance_factor: (n, k, k) float32, the lower-triangular L of a full covariance L Lᵀ, instead of a variance.
+        group_divergences: (n, g) float32, nats: the KL of each group of latents of a hierarchical model to its own,
+            conditional prior, which only the model can work out.
+        codes: (n, t) whole numbers, the entries of the codebook that a VQ model takes for an image.
+        codebook_size: Entries of its codebook; 0 without codes.
     """
 
     mean: Float32
     log_variance: Float32 | None
+    covariance_factor: Float32 | None = None
+    group_divergences: Float32 | None = None
+    codes: Int64 | None = None
+    codebook_size: int = 0
 
 
 class VaeAdapter(Protocol):

@@ -29,12 +29,12 @@ from vaeval_core.checkpoints.keras_parts import (
     parts_of_whole,
 )
 from vaeval_core.checkpoints.keras_plan import KerasVaePlan, plan_keras_vae
-from vaeval_core.checkpoints.likelihood import Likelihood
 from vaeval_core.checkpoints.linear_gaussian import LINEAR_GAUSSIAN_FILE, load_linear_gaussian
 from vaeval_core.checkpoints.naming import short_name, training_step
 from vaeval_core.checkpoints.search import absolute, canonical, find_checkpoints, is_checkpoint_folder, is_pair
 from vaeval_core.checkpoints.sidecar import SIDECAR_NAME, read_sidecar
 from vaeval_core.errors import CheckpointRejected, NotFound, unreadable_here
+from vaeval_core.likelihood import Likelihood
 
 __all__ = ["describe", "find_checkpoints", "load"]
 

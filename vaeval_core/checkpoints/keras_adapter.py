@@ -11,10 +11,10 @@ from vaeval_core.checkpoints.base import Posterior
 from vaeval_core.checkpoints.image_range import UNIT_RANGE, Range
 from vaeval_core.checkpoints.keras_networks import open_network
 from vaeval_core.checkpoints.keras_plan import KerasVaePlan
-from vaeval_core.checkpoints.likelihood import Likelihood
 from vaeval_core.checkpoints.output_roles import misfit
 from vaeval_core.checkpoints.sidecar import ScaleKind
 from vaeval_core.errors import CheckpointRejected
+from vaeval_core.likelihood import Likelihood
 from vaeval_core.types import Float32, ImageShape
 
 

@@ -16,10 +16,10 @@ from vaeval_core.checkpoints.keras_graph import Layer, ModelGraph, Output, input
 from vaeval_core.checkpoints.keras_objects import uses_half_precision
 from vaeval_core.checkpoints.keras_parts import KerasPart, KerasParts
 from vaeval_core.checkpoints.layer_shapes import Shape, size_of
-from vaeval_core.checkpoints.likelihood import Likelihood
 from vaeval_core.checkpoints.output_roles import EncoderOutput, PosteriorPlan, plan_posterior, role_of
 from vaeval_core.checkpoints.sidecar import SIDECAR_NAME, CheckpointSettings
 from vaeval_core.errors import CheckpointRejected
+from vaeval_core.likelihood import Likelihood
 from vaeval_core.types import ImageShape
 
 

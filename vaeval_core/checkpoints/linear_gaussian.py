@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaeval_core.checkpoints.base import Posterior
-from vaeval_core.checkpoints.likelihood import Likelihood
 from vaeval_core.errors import CheckpointRejected, InvalidInput, StorageFailed, TooFewImages
+from vaeval_core.likelihood import Likelihood
 from vaeval_core.types import Float32, Float64, ImageShape, Uint8
 
 LINEAR_GAUSSIAN_FILE = "linear_gaussian.safetensors"

@@ -17,8 +17,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from vaeval_core.checkpoints.likelihood import Likelihood
 from vaeval_core.errors import CheckpointRejected
+from vaeval_core.likelihood import Likelihood
 from vaeval_core.types import ImageShape
 from vaeval_core.wrong_values import told
 

@@ -11,17 +11,18 @@ because it does not fill a batch.
 from __future__ import annotations
 
 import math
+from collections.abc import Container
 from dataclasses import dataclass
 
 import numpy as np
 
 from vaeval_core.checkpoints.base import Posterior, VaeAdapter
-from vaeval_core.checkpoints.likelihood import Likelihood
 from vaeval_core.errors import InvalidInput
+from vaeval_core.generation.posterior_divergence import divergence_parts
 from vaeval_core.generation.posterior_draws import decode_posterior_draws
 from vaeval_core.generation.reconstruct import encode
+from vaeval_core.likelihood import Likelihood
 from vaeval_core.measurements.dequantisation import Dequantisation, bits_per_dimension, dequantise
-from vaeval_core.measurements.gaussian_divergence import divergence_to_standard_normal
 from vaeval_core.measurements.importance_weights import ImportanceWeights
 from vaeval_core.measurements.log_likelihood import (
     bernoulli_log_likelihood,
@@ -45,6 +46,7 @@ class DrawPlan:
         seed: Seed of the protocol.
         num_draws: K ≥ 1; K network calls per batch.
         batch: Images per network call.
+        wanted: Names of measurements of draw 0; all of them if None.
     """
 
     likelihood: Likelihood | None
@@ -52,6 +54,12 @@ class DrawPlan:
     seed: int
     num_draws: int
     batch: int = NETWORK_BATCH
+    wanted: Container[str] | None = None
+
+    @property
+    def is_bounded(self) -> bool:
+        """True if there is a likelihood, and so a bound of it."""
+        return self.likelihood is not None and self.likelihood.kind != "none"
 
 
 def measure_likelihood(
@@ -99,10 +107,10 @@ def measure_posterior_draws(
 
     Returns:
         One float64 per image for each name.
-        Draw 0: `drawn/squared_error` and others, see `measure_drawn_reconstruction`.
-        All draws: `draws/squared_error`, the mean over draws of the squared error per pixel and channel, of dequantised
-        images where there are such.
-        With a likelihood: `likelihood/expected`, the mean over draws of ln p(x|z); `likelihood/elbo`;
+        Draw 0: `drawn/squared_error` and others, see `measure_drawn_reconstruction`; and `drawn/dequantised_error`, the
+        squared error per pixel and channel of dequantised images, with `drawn/is_dequantised` 1, or of images that were
+        never levels, with 0.
+        All draws, with a likelihood: `likelihood/expected`, the mean over draws of ln p(x|z); `likelihood/elbo`;
         `likelihood/importance_weighted`; `likelihood/inverse_effective_size`, 1/K … 1; `likelihood/bits_per_dimension` of
         the importance-weighted bound; `likelihood/applies`, 0 where a Bernoulli likelihood meets an image with greys.
 
@@ -111,17 +119,18 @@ def measure_posterior_draws(
     """
     spread = dequantise(images, plan.seed, index_range) if plan.dequantisation == "uniform" else images
     bound = _Bound(plan, images, spread)
-    error = np.zeros(len(images))
     arrays: dict[str, Float64] = {}
     draws = decode_posterior_draws(
         adapter, posterior, index_range, seed=plan.seed, batch=plan.batch, num_draws=plan.num_draws
     )
     for number, draw in enumerate(draws):
         if number == 0:
-            arrays |= measure_drawn_reconstruction(images, draw.images)
-        error += squared_error(spread, draw.images) / plan.num_draws
+            arrays |= measure_drawn_reconstruction(images, draw.images, plan.wanted)
+            # One draw for every checkpoint, whether it has a likelihood or not: calibrated bounds are to compare.
+            arrays["drawn/dequantised_error"] = squared_error(spread, draw.images)
+            arrays["drawn/is_dequantised"] = np.full(len(images), float(plan.dequantisation == "uniform"))
         bound.add(draw.images, draw.log_prior_over_posterior)
-    return arrays | {"draws/squared_error": error} | bound.measured(posterior)
+    return arrays | bound.measured(posterior)
 
 
 class _Bound:
@@ -129,7 +138,7 @@ class _Bound:
 
     def __init__(self, plan: DrawPlan, images: Float32, spread: Float32 | Float64) -> None:
         self._num_draws = plan.num_draws
-        self._likelihood = plan.likelihood if plan.likelihood and plan.likelihood.kind != "none" else None
+        self._likelihood = plan.likelihood if plan.is_bounded else None
         self._is_bernoulli = self._likelihood is not None and self._likelihood.kind == "bernoulli"
         # A Bernoulli scores black and white as they are: spread over a cell they would be greys, which it has no word for.
         self._targets = images if self._is_bernoulli else spread
@@ -150,9 +159,10 @@ class _Bound:
         self._weights.add(nats + log_prior_over_posterior)
 
     def measured(self, posterior: Posterior) -> dict[str, Float64]:
-        if self._likelihood is None or posterior.log_variance is None:
+        parts = None if self._likelihood is None else divergence_parts(posterior)
+        if parts is None:
             return {}
-        divergence = divergence_to_standard_normal(posterior.mean, posterior.log_variance).sum(axis=1)
+        divergence = parts.sum(axis=1)
         importance_weighted = self._weights.log_mean
         num_values = math.prod(self._targets.shape[1:])
         return {

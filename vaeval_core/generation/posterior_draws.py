@@ -13,7 +13,12 @@ import numpy as np
 from vaeval_core.checkpoints.base import Posterior, VaeAdapter
 from vaeval_core.errors import InvalidInput
 from vaeval_core.generation.aligned_batches import pad_to_batch, take_from_batch
-from vaeval_core.measurements.gaussian_posterior import log_prior_over_posterior, posterior_latents
+from vaeval_core.measurements.gaussian_posterior import (
+    correlated_latents,
+    log_prior_over_posterior,
+    log_variance_of_factor,
+    posterior_latents,
+)
 from vaeval_core.seeding import standard_normal
 from vaeval_core.types import Float32, Float64, IndexRange
 
@@ -34,6 +39,12 @@ class PosteriorDraw:
     log_prior_over_posterior: Float64
 
 
+def can_be_drawn_from(posterior: Posterior) -> bool:
+    """True if the posterior says how wide it is; groups of a hierarchical model are drawn by the model alone."""
+    has_width = posterior.log_variance is not None or posterior.covariance_factor is not None
+    return has_width and posterior.group_divergences is None
+
+
 def decode_posterior_draws(
     adapter: VaeAdapter, posterior: Posterior, index_range: IndexRange, *, seed: int, batch: int, num_draws: int
 ) -> Iterator[PosteriorDraw]:
@@ -48,24 +59,35 @@ def decode_posterior_draws(
         num_draws: K ≥ 1.
 
     Raises:
-        InvalidInput: The encoder gives no variance, so that there is nothing to draw from, or K < 1.
+        InvalidInput: The posterior says not how wide it is, so that there is nothing to draw from, or K < 1.
     """
-    log_variance = posterior.log_variance
-    if log_variance is None or num_draws < 1:
+    is_possible = can_be_drawn_from(posterior)
+    if not is_possible or num_draws < 1:
         raise InvalidInput(
             "There is nothing to draw from the posterior.",
-            received=f"num_draws={num_draws}, {'no log-variance' if log_variance is None else 'a log-variance'}",
-            expected="a posterior with a log-variance, and at least one draw",
+            received=f"num_draws={num_draws}, {'a log-variance' if is_possible else 'no log-variance'}",
+            expected="a posterior with a log-variance or a full covariance, and at least one draw",
         )
     width = posterior.mean.shape[1]
     for first in range(0, num_draws, DRAWS_PER_PAGE):
         count = min(DRAWS_PER_PAGE, num_draws - first)
         page = standard_normal(seed, "posterior", index_range, count * width, page=first // DRAWS_PER_PAGE)
         for noise in page.reshape(len(index_range), count, width).transpose(1, 0, 2):
-            latents = posterior_latents(posterior.mean, log_variance, noise)
+            latents, log_weights = _draw(posterior, noise)
             with np.errstate(over="ignore"):
                 padded = pad_to_batch(latents.astype(np.float32), index_range, batch)
             yield PosteriorDraw(
                 images=take_from_batch(adapter.decode(padded), index_range, batch),
-                log_prior_over_posterior=log_prior_over_posterior(latents, noise, log_variance),
+                log_prior_over_posterior=log_weights,
             )
+
+
+def _draw(posterior: Posterior, noise: Float32) -> tuple[Float64, Float64]:
+    """Latents (n, k) that the noise makes of a posterior, and ln p(z) - ln q(z|x) of each, (n,)."""
+    if posterior.covariance_factor is not None:
+        latents = correlated_latents(posterior.mean, posterior.covariance_factor, noise)
+        return latents, log_prior_over_posterior(latents, noise, log_variance_of_factor(posterior.covariance_factor))
+    if posterior.log_variance is None:
+        raise ValueError("A posterior without a width was drawn from.")
+    latents = posterior_latents(posterior.mean, posterior.log_variance, noise)
+    return latents, log_prior_over_posterior(latents, noise, posterior.log_variance)

@@ -20,6 +20,7 @@ from vaeval_core.images.hdf5_rows import Hdf5Rows
 from vaeval_core.types import Uint8
 
 _EXPECTED = "uint8 images, 0 to 255, of shape (n, h, w), (n, h, w, 1) or (n, h, w, 3)"
+_FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _ZIP = b"PK"  # an .npz file is a zip archive, an .npy file is not
 _HDF5 = b"\x89HDF"
 _IMAGES_NAME = "images"
@@ -30,12 +31,17 @@ class ArrayContents:
     """What one file holds.
 
     Attributes:
-        images: (n, h, w, c) uint8.
+        images: (n, h, w, c) uint8; or float32 or float64, of .npy and .npz files.
         factors: In the order of the file; None if it has none.
     """
 
-    images: Uint8 | Hdf5Rows
+    images: Uint8 | Hdf5Rows | NDArray[np.floating]
     factors: FactorLabels | None
+
+    @property
+    def is_float(self) -> bool:
+        """True if these are no levels."""
+        return self.images.dtype in _FLOATS
 
     @property
     def factors_digest(self) -> str | None:
@@ -136,15 +142,15 @@ def _factors(
     return factor_labels(read(CLASSES_NAME), factor_names, num_images=num_images, source=str(path))
 
 
-def _as_images(path: Path, array: NDArray[Any]) -> Uint8:
-    _require_images(path, array.dtype, array.shape)
+def _as_images(path: Path, array: NDArray[Any]) -> NDArray[Any]:
+    _require_images(path, array.dtype, array.shape, may_be_float=True)
     return array[..., np.newaxis] if array.ndim == 3 else array
 
 
-def _require_images(path: Path, dtype: np.dtype[Any], stored: tuple[int, ...]) -> None:
+def _require_images(path: Path, dtype: np.dtype[Any], stored: tuple[int, ...], *, may_be_float: bool = False) -> None:
     shape = (*stored, 1) if len(stored) == 3 else stored
     reason = None
-    if dtype != np.uint8:
+    if dtype != np.uint8 and not (may_be_float and dtype in _FLOATS):
         reason = "The numbers of an array of images must be uint8."
     elif len(shape) != 4 or shape[3] not in {1, 3} or 0 in shape:
         reason = "The array has no shape of images."

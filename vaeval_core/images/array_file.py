@@ -1,4 +1,4 @@
-"""A .npy, .npz or HDF5 file of many images, uint8 (n, h, w, c) or (n, h, w), as a set of images.
+"""A .npy, .npz or HDF5 file of many images, (n, h, w, c) or (n, h, w), as a set of images: uint8, or floats in [0, 1].
 
     images           the array of this name, or the only one that can be meant
     latents_classes  (n, f) integers, if the factors behind the images are known; see `factor_labels`
@@ -16,6 +16,7 @@ from pathlib import Path
 from vaeval_core.errors import ImagesRejected, NotFound, StorageFailed, unreadable_here
 from vaeval_core.images.array_contents import ArrayContents, read_array_file
 from vaeval_core.images.array_images import ArrayImages, digest_each
+from vaeval_core.images.float_images import FloatImages, require_unit_range
 from vaeval_core.images.manifest import changed_since_submission, read_manifest, unusable_manifest, write_manifest
 
 ARRAY_SUFFIXES = (".npy", ".npz", ".h5", ".hdf5")
@@ -25,17 +26,22 @@ _MANIFEST = "vaeval-array-1"
 _DIGEST_BYTES = 32
 
 
-def survey_array_file(path: Path, *, on_progress: Callable[[int, int], None] | None = None) -> ArrayImages:
+def survey_array_file(
+    path: Path, *, on_progress: Callable[[int, int], None] | None = None
+) -> ArrayImages | FloatImages:
     """Check the file and read every image once, for its digest.
 
     Raises:
         NotFound: There is no such file.
-        ImagesRejected: It holds no array of images, or factors that do not fit them.
+        ImagesRejected: It holds no array of images, floats outside [0, 1], or factors that do not fit them.
     """
     path = path.expanduser().resolve()
     contents = read_array_file(path)
     try:
-        _require_visible(path, contents)
+        if contents.is_float:
+            require_unit_range(contents.images, path)
+        else:
+            _require_visible(path, contents)
         digests = digest_each(contents.images, on_progress)
     except StorageFailed as error:
         # Found on the user's own machine, so it says something about the file.
@@ -48,7 +54,7 @@ def survey_array_file(path: Path, *, on_progress: Callable[[int, int], None] | N
     return _image_set(path, contents, digests)
 
 
-def open_array_file(path: Path, digest: str, manifest: bytes | None) -> ArrayImages:
+def open_array_file(path: Path, digest: str, manifest: bytes | None) -> ArrayImages | FloatImages:
     """The set that `survey_array_file` described; images are checked as they are read.
 
     Raises:
@@ -83,11 +89,11 @@ def open_array_file(path: Path, digest: str, manifest: bytes | None) -> ArrayIma
     return image_set
 
 
-def _image_set(path: Path, contents: ArrayContents, digests: tuple[bytes, ...]) -> ArrayImages:
+def _image_set(path: Path, contents: ArrayContents, digests: tuple[bytes, ...]) -> ArrayImages | FloatImages:
     images = contents.images
     packed = base64.b64encode(b"".join(digests)).decode("ascii")
     known = {"shape": list(images.shape), "digests": packed, "factors": contents.factors_digest}
-    return ArrayImages(
+    stored = ArrayImages(
         uri=str(path),
         name=path.name,
         images=images,
@@ -95,6 +101,8 @@ def _image_set(path: Path, contents: ArrayContents, digests: tuple[bytes, ...]) 
         manifest=write_manifest(_MANIFEST, known),
         factors=contents.factors,
     )
+    _, height, width, channels = images.shape
+    return FloatImages(stored, (height, width, channels)) if contents.is_float else stored
 
 
 def _require_visible(path: Path, contents: ArrayContents) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from typing import Any
+
+from numpy.typing import NDArray
 
 from vaeval_core.images.factor_labels import FactorLabels
 from vaeval_core.images.fitting import fit_arrays, require_fit
@@ -21,7 +24,7 @@ class ArrayImages:
     Args:
         uri: What opens it again.
         name: Short name for people.
-        images: (n, h, w, c) uint8, c of 1 or 3; may be mapped from a file.
+        images: (n, h, w, c) uint8, c of 1 or 3; may be mapped from a file. Of floats only `float_images` makes a set.
         factors: What varies in them, in the order of the array; None if that is not known.
         digests: sha256 (32 bytes) of each image as it is to be: an image is checked when it is read.
         manifest: What a worker needs to know these digests; None if it can work them out.
@@ -34,7 +37,7 @@ class ArrayImages:
         *,
         uri: str,
         name: str,
-        images: Uint8 | Hdf5Rows,
+        images: NDArray[Any] | Hdf5Rows,
         digests: Sequence[bytes],
         manifest: bytes | None = None,
         factors: FactorLabels | None = None,
@@ -81,7 +84,9 @@ class ArrayImages:
         return f"{self.name}[{number}]"
 
 
-def digest_each(images: Uint8 | Hdf5Rows, on_progress: Callable[[int, int], None] | None = None) -> tuple[bytes, ...]:
+def digest_each(
+    images: NDArray[Any] | Hdf5Rows, on_progress: Callable[[int, int], None] | None = None
+) -> tuple[bytes, ...]:
     """sha256 of the pixels of each image (h, w, c), in order.
 
     `on_progress` is called with (images done, images in all) after each image; it may raise to stop.

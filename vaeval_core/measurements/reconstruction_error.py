@@ -82,7 +82,7 @@ def cross_entropy(images: Float32 | Float64, reconstructions: Float32) -> Float6
         (n,) float64, nats per image, ≥ 0; NaN where a reconstruction holds NaN.
     """
     require_intensities(images, reconstructions)
-    return _sum_per_image(_cross_entropy_per_value(images, reconstructions))
+    return sum_per_image(cross_entropy_per_value(images, reconstructions))
 
 
 def mean_cross_entropy(images: Float32 | Float64, reconstructions: Float32) -> Float64:
@@ -101,7 +101,7 @@ def cross_entropy_floor(images: Float32 | Float64) -> Float64:
         (n,) float64, nats per image, ≥ 0; 0 if and only if every value is 0 or 1.
     """
     require_intensities(images, images)
-    return _sum_per_image(_entropy_per_value(images))
+    return sum_per_image(entropy_per_value(images))
 
 
 def cross_entropy_excess(images: Float32 | Float64, reconstructions: Float32) -> Float64:
@@ -115,8 +115,8 @@ def cross_entropy_excess(images: Float32 | Float64, reconstructions: Float32) ->
         (n,) float64, nats per image; NaN where a reconstruction holds NaN.
     """
     require_intensities(images, reconstructions)
-    excess = _cross_entropy_per_value(images, reconstructions) - _entropy_per_value(images)
-    return _sum_per_image(excess)
+    excess = cross_entropy_per_value(images, reconstructions) - entropy_per_value(images)
+    return sum_per_image(excess)
 
 
 def peak_signal_to_noise(images: Uint8, reconstructions: Uint8) -> Float64:
@@ -150,14 +150,16 @@ def is_capped(decibels: Float64) -> Float64:
     return capped
 
 
-def _cross_entropy_per_value(images: Float32 | Float64, reconstructions: Float32) -> Float64:
+def cross_entropy_per_value(images: Float32 | Float64, reconstructions: Float32) -> Float64:
+    """-[x ln p + (1 - x) ln(1 - p)] of each value, in the shape of both; what `cross_entropy` sums."""
     target = images.astype(np.float64)
     probability = np.clip(reconstructions.astype(np.float64), PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
     nats: Float64 = -(target * np.log(probability) + (1 - target) * np.log1p(-probability))
     return nats
 
 
-def _entropy_per_value(images: Float32 | Float64) -> Float64:
+def entropy_per_value(images: Float32 | Float64) -> Float64:
+    """-[x ln x + (1 - x) ln(1 - x)] of each value; what `cross_entropy_floor` sums."""
     target = images.astype(np.float64)
     # x ln x goes to 0 with x; the other value of the logarithm never counts.
     logarithm = np.log(np.where(target > 0, target, 1.0))
@@ -166,7 +168,8 @@ def _entropy_per_value(images: Float32 | Float64) -> Float64:
     return nats
 
 
-def _sum_per_image(values: Float64) -> Float64:
+def sum_per_image(values: Float64) -> Float64:
+    """The sum over each image (n, …), as (n,)."""
     total: Float64 = values.reshape(len(values), -1).sum(axis=1)
     return total
 

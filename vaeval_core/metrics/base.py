@@ -13,8 +13,11 @@ from vaeval_core.accumulators.feature_rows import FeatureRows
 from vaeval_core.accumulators.value_moments import ValueMoments
 from vaeval_core.errors import InvalidInput
 from vaeval_core.evaluation_result import MetricValue
+from vaeval_core.metrics.codebook import CodeCounts
 from vaeval_core.metrics.feature_blocks import FeatureBlocks, as_blocks
 from vaeval_core.metrics.gaussian_fit import GaussianFit
+from vaeval_core.metrics.latents import Latents
+from vaeval_core.metrics.measured_values import ImageValues
 from vaeval_core.metrics.reference_rows import ReferenceRows
 from vaeval_core.protocol import StreamName
 from vaeval_core.types import Uint8
@@ -22,28 +25,40 @@ from vaeval_core.types import Uint8
 MOST_OUTSIDE = 0.01
 """Share of a decoder's values outside [0, 1] that is not worth a word."""
 
+SIGNED_WITHIN = 1.1
+"""Images in [-1, 1] stay within this, on average: a decoder without a last activation overshoots a little."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationSummary:
-    """All shards of one evaluation, merged.
+    """All shards of one evaluation, merged. What no metric of the protocol needs is missing.
 
     Attributes:
+        counts: Stream → its images, for every stream of the protocol.
+        num_values: Numbers in one image, h·w·c.
         features: Stream → its features, merged.
         rows: Stream → its features one by one, for metrics that look at each; read anew from the shards each time.
         logits: Stream → its logits likewise, where the protocol asks for them and the extractor has them.
         real: The reference one by one; None until there is something to compare with.
-        values: Name of a measurement → its moments over images: `squared_error`, `cross_entropy`, `peak_signal_to_noise`,
-            `divergence`, `divergence_per_dimension`, and for each stream `samples/outside`, `reconstructions/outside`:
-            the share of an image's values outside [0, 1]. A measurement that the checkpoint cannot give is missing.
+        values: Name of a measurement → its moments over images, such as `squared_error`, `divergence` or, for each stream,
+            `samples/outside`: see `measured_values`. One that the checkpoint cannot give is missing.
+        image_values: The same image by image, for metrics that need more than moments.
+        latents: The posteriors, for metrics that look at all of them together.
+        codes: How often each entry of the codebook occurs; None for a model without one.
         not_finite: Stream → how many of its images hold values that are not finite.
         pictures: `originals`, `reconstructions`, `samples` → the first few images, uint8.
     """
 
+    counts: Mapping[StreamName, int] = field(default_factory=dict)
+    num_values: int = 0
     features: Mapping[StreamName, FeatureMoments | FeatureRows] = field(default_factory=dict)
     rows: Mapping[StreamName, FeatureBlocks] = field(default_factory=dict)
     logits: Mapping[StreamName, FeatureBlocks] = field(default_factory=dict)
     real: ReferenceRows | None = None
     values: Mapping[str, ValueMoments] = field(default_factory=dict)
+    image_values: ImageValues | None = None
+    latents: Latents | None = None
+    codes: CodeCounts | None = None
     not_finite: Mapping[StreamName, int] = field(default_factory=dict)
     pictures: Mapping[str, Uint8] = field(default_factory=dict)
 
@@ -56,7 +71,7 @@ def not_finite(summary: EvaluationSummary, stream: StreamName) -> MetricValue | 
     bad = summary.not_finite.get(stream, 0)
     if not bad:
         return None
-    count = summary.features[stream].count
+    count = summary.counts[stream]
     return MetricValue(
         value=None,
         num_images=count,
@@ -102,9 +117,22 @@ def outside_warnings(summary: EvaluationSummary, stream: StreamName) -> tuple[st
         return ()
     warning = (
         f"{outside.mean[0]:.1%} of the values that the decoder gives for {stream} lie outside [0, 1]; features, PSNR and "
-        "cross-entropy see them clamped. If it gives logits or another range, say so in vaeval.yaml."
+        f"cross-entropy see them clamped. If it gives logits or another range, say so in vaeval.yaml{_guess(summary, stream)}."
     )
     return (warning,)
+
+
+def _guess(summary: EvaluationSummary, stream: StreamName) -> str:
+    """Which of the usual ranges it looks like, from where the values of an average image begin and end."""
+    lowest, highest = (summary.values.get(f"{stream}/{end}") for end in ("lowest", "highest"))
+    if lowest is None or highest is None:
+        return ""
+    low, high = float(lowest.mean[0]), float(highest.mean[0])
+    if -SIGNED_WITHIN <= low < -0.25 and high <= SIGNED_WITHIN:
+        return "; it looks like images in [-1, 1]: `image_range: [-1, 1]`"
+    if low >= -1 and 32 < high <= 256:
+        return "; it looks like images in [0, 255]: `image_range: [0, 255]`"
+    return ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +146,8 @@ class Metric:
         unit: Physical or statistical unit.
         direction: Which way is better; `neither` for a rate, which a collapsed posterior brings to 0.
         compute: The number, or why there is none. Pure.
+        needs: Arrays of a shard that it is computed from, or `posterior`, `codes` and `draws` for all that belongs to one:
+            a protocol without any metric that needs an array does not compute it.
     """
 
     name: str
@@ -126,3 +156,4 @@ class Metric:
     unit: str
     direction: Literal["lower", "higher", "neither"]
     compute: Callable[[EvaluationSummary, GaussianFit], MetricValue]
+    needs: frozenset[str]

@@ -6,14 +6,24 @@ import difflib
 from collections.abc import Iterable, Mapping
 
 from vaeval_core.errors import InvalidInput
+from vaeval_core.measurements.structural_similarity import WINDOW
 from vaeval_core.metrics import sample_quality
 from vaeval_core.metrics.base import Metric
 from vaeval_core.metrics.divergence import divergence_to_prior
 from vaeval_core.metrics.fidelity import frechet_distance_of_reconstructions, frechet_distance_of_samples
+from vaeval_core.metrics.latent_metrics import LATENT_METRICS
+from vaeval_core.metrics.likelihood_metrics import LIKELIHOOD_METRICS
 from vaeval_core.metrics.ndb import NUM_BINS
-from vaeval_core.metrics.reconstruction import mean_cross_entropy, mean_peak_signal_to_noise, mean_squared_error
+from vaeval_core.metrics.reconstruction_metrics import (
+    CROSS_ENTROPY,
+    MEAN_SQUARED_ERROR,
+    PEAK_SIGNAL_TO_NOISE,
+    RECONSTRUCTION_METRICS,
+)
 from vaeval_core.metrics.sample_quality import OfSamples
 from vaeval_core.protocol import REFERENCE_STATISTICS
+
+_SAMPLES = frozenset({"samples/features"})
 
 METRICS: dict[str, Metric] = {
     metric.name: metric
@@ -25,6 +35,7 @@ METRICS: dict[str, Metric] = {
             unit="squared feature units",
             direction="lower",
             compute=frechet_distance_of_samples,
+            needs=_SAMPLES,
         ),
         Metric(
             name="rfid",
@@ -33,31 +44,11 @@ METRICS: dict[str, Metric] = {
             unit="squared feature units",
             direction="lower",
             compute=frechet_distance_of_reconstructions,
+            needs=frozenset({"reconstructions/features"}),
         ),
-        Metric(
-            name="mse",
-            version=1,
-            title="Mean squared error",
-            unit="squared intensity per pixel and channel",
-            direction="lower",
-            compute=mean_squared_error,
-        ),
-        Metric(
-            name="cross_entropy",
-            version=1,
-            title="Binary cross-entropy",
-            unit="nats per image",
-            direction="lower",
-            compute=mean_cross_entropy,
-        ),
-        Metric(
-            name="psnr",
-            version=1,
-            title="Peak signal-to-noise ratio",
-            unit="decibels",
-            direction="higher",
-            compute=mean_peak_signal_to_noise,
-        ),
+        MEAN_SQUARED_ERROR,
+        CROSS_ENTROPY,
+        PEAK_SIGNAL_TO_NOISE,
         Metric(
             name="kl",
             version=1,
@@ -65,6 +56,7 @@ METRICS: dict[str, Metric] = {
             unit="nats per image",
             direction="neither",
             compute=divergence_to_prior,
+            needs=frozenset({"posterior"}),
         ),
         Metric(
             name="kid",
@@ -73,6 +65,7 @@ METRICS: dict[str, Metric] = {
             unit="none",
             direction="lower",
             compute=OfSamples(sample_quality.kernel_distance),
+            needs=_SAMPLES,
         ),
         Metric(
             name="precision",
@@ -81,6 +74,7 @@ METRICS: dict[str, Metric] = {
             unit="share",
             direction="higher",
             compute=OfSamples(sample_quality.precision),
+            needs=_SAMPLES,
         ),
         Metric(
             name="recall",
@@ -89,6 +83,7 @@ METRICS: dict[str, Metric] = {
             unit="share",
             direction="higher",
             compute=OfSamples(sample_quality.recall),
+            needs=_SAMPLES,
         ),
         Metric(
             name="density",
@@ -97,6 +92,7 @@ METRICS: dict[str, Metric] = {
             unit="balls per neighbour",
             direction="higher",
             compute=OfSamples(sample_quality.density),
+            needs=_SAMPLES,
         ),
         Metric(
             name="coverage",
@@ -105,6 +101,7 @@ METRICS: dict[str, Metric] = {
             unit="share",
             direction="higher",
             compute=OfSamples(sample_quality.coverage),
+            needs=_SAMPLES,
         ),
         Metric(
             name="authenticity",
@@ -113,6 +110,7 @@ METRICS: dict[str, Metric] = {
             unit="share",
             direction="neither",
             compute=OfSamples(sample_quality.authenticity),
+            needs=_SAMPLES,
         ),
         Metric(
             name="ndb",
@@ -121,6 +119,7 @@ METRICS: dict[str, Metric] = {
             unit="bins",
             direction="lower",
             compute=OfSamples(sample_quality.different_bins),
+            needs=_SAMPLES,
         ),
         Metric(
             name="vendi",
@@ -129,6 +128,7 @@ METRICS: dict[str, Metric] = {
             unit="effective images",
             direction="neither",
             compute=OfSamples(sample_quality.vendi),
+            needs=_SAMPLES,
         ),
         Metric(
             name="inception_score",
@@ -137,6 +137,7 @@ METRICS: dict[str, Metric] = {
             unit="effective classes",
             direction="higher",
             compute=OfSamples(sample_quality.inception),
+            needs=_SAMPLES | {"samples/logits"},
         ),
         Metric(
             name="fid_infinity",
@@ -145,7 +146,11 @@ METRICS: dict[str, Metric] = {
             unit="squared feature units",
             direction="lower",
             compute=OfSamples(sample_quality.distance_infinity),
+            needs=_SAMPLES,
         ),
+        *RECONSTRUCTION_METRICS,
+        *LIKELIHOOD_METRICS,
+        *LATENT_METRICS,
     )
 }
 
@@ -156,16 +161,34 @@ MOST_PAIRED_IMAGES = 20_000
 FEWEST_IMAGES_OF_BINS = 10 * NUM_BINS
 """Real images from which on they are divided into bins unasked: with fewer, the bins fit them and nothing else."""
 
-ONLY_ON_REQUEST = frozenset({"inception_score", "fid_infinity"})
-"""The one says something of few kinds of images only, the other asks fifteen times for what `fid` says of its own bias."""
+ONLY_ON_REQUEST = frozenset(
+    {
+        "inception_score",  # says something of few kinds of images only
+        "fid_infinity",  # asks fifteen times for what `fid` says of its own bias
+        "ms_ssim",  # for images of 176 pixels and more
+        "codebook_usage",  # these are for VQ models
+        "codebook_perplexity",
+        "codebook_rate",
+        "sse",  # another unit, threshold or side of a metric that is computed
+        "cross_entropy_mean",
+        "cross_entropy_floor",
+        "active_units_0_001",
+        "active_units_0_1",
+        *(f"{name}_drawn" for name in ("mae", "sse", "cross_entropy", "cross_entropy_mean", "cross_entropy_excess")),
+        "ssim_drawn",
+        "ms_ssim_drawn",
+    }
+)
+"""What a protocol must name: the comments say why."""
 
 
-def default_metrics(num_samples: int, num_reference: int) -> tuple[str, ...]:
-    """What is computed where a protocol does not say: all that such numbers of images make cheap and meaningful.
+def default_metrics(num_samples: int, num_reference: int, shorter_side: int) -> tuple[str, ...]:
+    """What is computed where a protocol does not say: all that such images, and so many, make cheap and meaningful.
 
     Args:
         num_samples: Samples of the protocol.
         num_reference: Real images to compare with.
+        shorter_side: Of an image, in pixels.
     """
     left_out = set(ONLY_ON_REQUEST)
     if not 0 < num_samples <= MOST_PAIRED_IMAGES or num_reference > MOST_PAIRED_IMAGES:
@@ -174,6 +197,8 @@ def default_metrics(num_samples: int, num_reference: int) -> tuple[str, ...]:
         left_out |= REFERENCE_STATISTICS["bins"][1]
     if not num_samples:
         left_out.add("vendi")
+    if shorter_side < WINDOW:
+        left_out.add("ssim")
     return tuple(name for name in METRICS if name not in left_out)
 
 
@@ -199,6 +224,11 @@ def metric_versions(names: Iterable[str] | None = None) -> dict[str, int]:
             else "leave `metrics` out of the protocol for the usual ones",
         )
     return {name: metric.version for name, metric in METRICS.items() if name in wanted}
+
+
+def needs_of(metrics: Iterable[str]) -> frozenset[str]:
+    """What is to be computed of each image for these metrics; see `Metric.needs`. Unknown names need nothing."""
+    return frozenset().union(*(METRICS[name].needs for name in metrics if name in METRICS))
 
 
 def require_known(metrics: Mapping[str, int]) -> None:

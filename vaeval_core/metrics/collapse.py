@@ -12,6 +12,7 @@ Source: encoder's side after Lucas, Tucker, Grosse and Norouzi 2019, «Don't bla
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -80,10 +81,32 @@ def judge_collapse(divergence: Float64, response: Float64 | None = None) -> Coll
             received=f"divergence {divergence.shape}, response {None if response is None else response.shape}",
             expected="divergence (n, k) and response (m, k) or None, n and k at least 1",
         )
-    return CollapseVerdict(
-        uninformative=_below_nearly_everywhere(divergence, LEAST_NATS),
-        ignored=None if response is None or not len(response) else _below_nearly_everywhere(response, LEAST_CHANGE),
+    return verdict_of_shares(
+        (divergence < LEAST_NATS).mean(axis=0),
+        None if response is None or not len(response) else (response < LEAST_CHANGE).mean(axis=0),
     )
+
+
+def verdict_of_shares(uninformative: Float64, ignored: Float64 | None) -> CollapseVerdict:
+    """Judge by what share of the images finds each dimension so; NaN counts as not so.
+
+    Args:
+        uninformative: Share of images whose KL is below ε, (k,).
+        ignored: Share of images that do not change when it is drawn anew, (k,); None if the decoder was not asked.
+    """
+    return CollapseVerdict(
+        uninformative=_nearly_everywhere(uninformative),
+        ignored=None if ignored is None else _nearly_everywhere(ignored),
+    )
+
+
+def verdict_on(components: Sequence[float]) -> str:
+    """`healthy`, `partial(k of L)` or `full`, of the components of a value that `collapsed_dimensions` gave.
+
+    >>> verdict_on([1.0, 0.0, 0.0])
+    'partial(1 of 3)'
+    """
+    return str(CollapseVerdict(uninformative=tuple(part == 1 for part in components), ignored=None))
 
 
 def collapsed_dimensions(verdict: CollapseVerdict, num_images: int) -> MetricValue:
@@ -109,7 +132,5 @@ def _sentences(verdict: CollapseVerdict) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def _below_nearly_everywhere(values: Float64, threshold: float) -> tuple[bool, ...]:
-    """For each column, whether at least 99 % of its values are below the threshold; NaN is not."""
-    shares = (values < threshold).mean(axis=0)
+def _nearly_everywhere(shares: Float64) -> tuple[bool, ...]:
     return tuple(bool(share) for share in shares >= SHARE_OF_IMAGES)

@@ -1,4 +1,4 @@
-"""KL of the posterior to the prior: the rate of a VAE, in total and per latent dimension."""
+"""KL of the posterior to the prior: the rate of a VAE, in total and per latent dimension, or per group of a hierarchy."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from vaeval_core.metrics.gaussian_fit import GaussianFit
 
 
 def divergence_to_prior(summary: EvaluationSummary, reference: GaussianFit) -> MetricValue:
-    """Mean over images of the KL summed over latent dimensions; components are the mean per dimension."""
-    if "reconstructions" not in summary.features:
+    """Mean over images of the KL summed over latent dimensions; components are the means of its parts, if it has any."""
+    if not summary.counts.get("reconstructions"):
         return MetricValue.not_applicable("The protocol has no reconstructions, so nothing was encoded.")
     total = summary.values.get("divergence")
     per_dimension = summary.values.get("divergence_per_dimension")
-    if total is None or per_dimension is None:
+    if total is None:
         return MetricValue.not_applicable("The encoder gives no variance: this is an autoencoder without a posterior.")
     error = total.std_error
     return MetricValue.of(
         float(total.mean[0]),
         num_images=total.count,
         std_error=None if error is None else float(error[0]),
-        components=tuple(per_dimension.mean.tolist()),
+        components=() if per_dimension is None else tuple(per_dimension.mean.tolist()),
     )
 
 

@@ -10,7 +10,10 @@ from vaeval_core.metrics.base import EvaluationSummary, not_finite, outside_warn
 from vaeval_core.metrics.gaussian_fit import GaussianFit
 
 NO_RECONSTRUCTIONS = "The protocol has no reconstructions."
-NO_DRAWS = "The encoder gives no variance, so there is nothing to draw a reconstruction from."
+NO_DRAWS = (
+    "The encoder gives nothing to draw a reconstruction from: no variance, or groups of latents of which the model alone "
+    "can draw."
+)
 TOO_SMALL = "The images are smaller than {smallest} × {smallest} pixels, which the windows of this metric need."
 
 
@@ -30,7 +33,7 @@ class MeanOverImages:
 
     def __call__(self, summary: EvaluationSummary, reference: GaussianFit) -> MetricValue:
         """The mean with its standard error, or why there is none."""
-        if "reconstructions" not in summary.features:
+        if not summary.counts.get("reconstructions"):
             return MetricValue.not_applicable(NO_RECONSTRUCTIONS)
         is_drawn = self.measurement.startswith("drawn/")
         if is_drawn and "drawn/finite" not in summary.values:

@@ -25,9 +25,11 @@ from vaeval_core.metrics.posterior_rows import WITHOUT_VARIANCE
 from vaeval_core.types import Float64
 
 UNDECLARED = (
-    "No likelihood is declared. Say in vaeval.yaml beside the checkpoint what the decoder's means are means of, such as "
-    "`likelihood: {kind: gaussian, sigma: 0.025}` or `likelihood: {kind: bernoulli}`."
+    "No likelihood is declared. Say what the decoder's means are means of: `--likelihood gaussian:0.025` or "
+    "`--likelihood bernoulli`, or in vaeval.yaml beside the checkpoint `likelihood: {kind: gaussian, sigma: 0.025}`."
 )
+
+NO_DRAWS_OF_GROUPS = "The posterior is one of several groups of latents, of which the model alone can draw."
 
 FEWEST_EFFECTIVE_DRAWS = 10.0
 """Below it the bound still rises with K: by the delta method, by about ½ (1/ESS - 1/K) nats, here 0.05."""
@@ -47,10 +49,9 @@ class LikelihoodMean:
 
     def __call__(self, summary: EvaluationSummary, reference: GaussianFit) -> MetricValue:
         """The mean with its standard error over images, or why there is none."""
-        if "reconstructions" not in summary.features:
-            return MetricValue.not_applicable(NO_RECONSTRUCTIONS)
-        if "divergence" not in summary.values:
-            return MetricValue.not_applicable(WITHOUT_VARIANCE)
+        reason = why_no_draws(summary)
+        if reason is not None:
+            return MetricValue.not_applicable(reason)
         moments, applies = summary.values.get(self.measurement), summary.values.get("likelihood/applies")
         if moments is None or applies is None:
             return MetricValue.not_applicable(UNDECLARED)
@@ -67,6 +68,16 @@ class LikelihoodMean:
             std_error=None if error is None else float(error[0]),
             warnings=_not_converged(summary) if self.is_importance_weighted else (),
         )
+
+
+def why_no_draws(summary: EvaluationSummary) -> str | None:
+    """Why there is no bound of any likelihood; None if the posterior can be drawn from."""
+    if not summary.counts.get("reconstructions"):
+        return NO_RECONSTRUCTIONS
+    if "divergence" not in summary.values:
+        return WITHOUT_VARIANCE
+    possible = summary.values.get("draws/possible")
+    return NO_DRAWS_OF_GROUPS if possible is not None and possible.mean[0] == 0 else None
 
 
 def calibrated_evidence(squared_error: Float64, divergence: Float64, num_values: int) -> MetricValue:

@@ -1,6 +1,6 @@
 """What all streams have in common: whom they ask, and what is kept of every image that a decoder gives.
 
-    block of image numbers ─► images of the stream ─► features, finite, outside, pictures        one row per image
+block of image numbers ─► images of the stream ─► features, finite, outside, pictures        one row per image
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from vaeval_core.features.base import FeatureExtractor
 from vaeval_core.generation.aligned_batches import pad_to_batch, take_from_batch
 from vaeval_core.images.base import ImageSet
 from vaeval_core.protocol import Protocol, StreamName
-from vaeval_core.quantisation import is_finite, share_outside
+from vaeval_core.quantisation import extremes, is_finite, share_outside
 from vaeval_core.types import Float32, IndexRange, Uint8
 
 ShardArrays = dict[str, NDArray[Any]]
@@ -34,12 +34,14 @@ class Subject:
         images: The real images.
         extractor: The feature network that the protocol names.
         protocol: What to run.
+        needs: What is to be computed of each image for the metrics of the protocol, see `Metric.needs`.
     """
 
     adapter: VaeAdapter
     images: ImageSet
     extractor: FeatureExtractor
     protocol: Protocol
+    needs: frozenset[str]
 
     def features(self, pixels: Uint8, block: IndexRange) -> Float32:
         """Features (n, d) of the images of a block."""
@@ -52,8 +54,17 @@ def features_of(extractor: FeatureExtractor, pixels: Uint8, block: IndexRange, b
 
 
 def soundness(stream: StreamName, decoded: Float32) -> ShardArrays:
-    """What every metric of a stream must know: `finite` (n,) uint8, and `outside` (n,), the share of values outside [0, 1]."""
-    return {f"{stream}/finite": is_finite(decoded), f"{stream}/outside": share_outside(decoded)}
+    """What every metric of a stream must know of its images, (n,) each.
+
+    `finite`, uint8; `outside`, the share of values outside [0, 1]; `lowest` and `highest`, the least and the largest value.
+    """
+    lowest, highest = extremes(decoded)
+    return {
+        f"{stream}/finite": is_finite(decoded),
+        f"{stream}/outside": share_outside(decoded),
+        f"{stream}/lowest": lowest,
+        f"{stream}/highest": highest,
+    }
 
 
 def pictures_of(block: IndexRange, **streams: Uint8) -> ShardArrays:

@@ -1,18 +1,36 @@
 """The stream `reconstructions`: real images, what the encoder says of them, and its means decoded.
 
-Encoded once for all that needs a posterior.
+    images ─► encode ─► posterior ─► decode the mean ─► features, errors
+                            ├─► decode draws ─► errors of a draw, bounds of the likelihood
+                            ├─► decode means with one dimension replaced ─► does the decoder use it?
+                            └─► kept: mean and variance, KL, codes
+
+Encoded once for all of it, and decoded as often as the metrics of the protocol need.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from vaeval_core.checkpoints.base import Posterior
+from vaeval_core.generation.interventions import decoder_response
+from vaeval_core.generation.likelihood_bounds import DrawPlan, measure_posterior_draws
+from vaeval_core.generation.posterior_divergence import divergence_parts
+from vaeval_core.generation.posterior_draws import can_be_drawn_from
 from vaeval_core.generation.reconstruct import decode_means, encode
-from vaeval_core.measurements.reconstruction_error import cross_entropy, peak_signal_to_noise, squared_error
-from vaeval_core.quantisation import to_float, to_uint8
+from vaeval_core.images.intensities import has_levels, read_intensities
+from vaeval_core.measurements.reconstruction_measurements import measure_reconstruction
+from vaeval_core.quantisation import to_uint8
 from vaeval_core.streams.base import ShardArrays, Subject, pictures_of, soundness
-from vaeval_core.types import Float32, IndexRange, Uint8
+from vaeval_core.types import Float32, IndexRange
+
+IMAGES_ASKED = 32
+"""Images of which the decoder is asked what it makes of each latent dimension: one network batch."""
+
+MOST_DIMENSIONS_ASKED = 256
+"""Latent dimensions up to which it is asked: each is a pass through the decoder."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -21,40 +39,94 @@ class EncodedImages:
 
     Attributes:
         block: Their numbers, within one network batch.
-        levels: (n, h, w, c) uint8.
-        intensities: The same in [0, 1], as the encoder sees them.
+        images: (n, h, w, c) in [0, 1], as the encoder sees them.
         posterior: What the encoder says about them.
     """
 
     block: IndexRange
-    levels: Uint8
-    intensities: Float32
+    images: Float32
     posterior: Posterior
 
 
 def encode_images(subject: Subject, block: IndexRange) -> EncodedImages:
     """Read the images of a block and encode them."""
     protocol = subject.protocol
-    levels = subject.images.read(block, protocol.image_shape, protocol.image_fit)
-    intensities = to_float(levels)
-    posterior = encode(subject.adapter, intensities, block, protocol.network_batch)
-    return EncodedImages(block=block, levels=levels, intensities=intensities, posterior=posterior)
+    images = read_intensities(subject.images, block, protocol.image_shape, protocol.image_fit)
+    return EncodedImages(
+        block=block, images=images, posterior=encode(subject.adapter, images, block, protocol.network_batch)
+    )
 
 
 def measure_reconstructions(subject: Subject, encoded: EncodedImages) -> ShardArrays:
-    """Decode the means and compare them with their images; see `evaluate.measure_shard` for what comes back."""
-    block, posterior = encoded.block, encoded.posterior
-    decoded = decode_means(subject.adapter, posterior, block, subject.protocol.network_batch)
+    """Everything that the metrics of the protocol need of encoded images; see `evaluate.measure_shard` for what comes back."""
+    block = encoded.block
+    decoded = decode_means(subject.adapter, encoded.posterior, block, subject.protocol.network_batch)
     pixels = to_uint8(decoded)
     arrays: ShardArrays = {
-        "reconstructions/features": subject.features(pixels, block),
         **soundness("reconstructions", decoded),
-        "squared_error": squared_error(encoded.intensities, decoded),
-        "cross_entropy": cross_entropy(encoded.intensities, decoded),
-        "peak_signal_to_noise": peak_signal_to_noise(encoded.levels, pixels),
-        "posterior/mean": posterior.mean,
-        **pictures_of(block, originals=encoded.levels, reconstructions=pixels),
+        **measure_reconstruction(encoded.images, decoded, subject.needs),
+        **_posterior_arrays(subject, encoded.posterior),
+        **_draws(subject, encoded),
+        **_interventions(subject, encoded),
+        **pictures_of(block, originals=to_uint8(encoded.images), reconstructions=pixels),
     }
-    if posterior.log_variance is not None:
+    if "reconstructions/features" in subject.needs:
+        arrays["reconstructions/features"] = subject.features(pixels, block)
+    return arrays
+
+
+def _posterior_arrays(subject: Subject, posterior: Posterior) -> ShardArrays:
+    arrays: ShardArrays = {}
+    if "codes" in subject.needs and posterior.codes is not None:
+        arrays["codes"] = posterior.codes.reshape(len(posterior.codes), -1)
+        arrays["codes/size"] = np.full(len(posterior.codes), posterior.codebook_size, np.int64)
+    if "posterior" not in subject.needs:
+        return arrays
+    arrays["posterior/mean"] = posterior.mean
+    parts = divergence_parts(posterior)
+    if parts is None:
+        return arrays
+    if posterior.group_divergences is not None:
+        arrays["divergence_per_dimension"] = parts
+    elif posterior.covariance_factor is not None:
+        arrays["divergence"] = parts[:, 0]
+    elif posterior.log_variance is not None:
+        # The KL follows from it; numbers as large as a latent are stored once.
         arrays["posterior/log_variance"] = posterior.log_variance
     return arrays
+
+
+def _draws(subject: Subject, encoded: EncodedImages) -> ShardArrays:
+    """Errors of draw 0, and bounds of the likelihood over all draws."""
+    wanted = {name for name in subject.needs if name.startswith("drawn/")}
+    protocol = subject.protocol
+    likelihood = protocol.likelihood or subject.adapter.likelihood
+    is_bounded = "likelihood" in subject.needs and likelihood is not None and likelihood.kind != "none"
+    if not wanted and not is_bounded:
+        return {}
+    count = len(encoded.block)
+    if not can_be_drawn_from(encoded.posterior):
+        return {"draws/possible": np.zeros(count)}
+    plan = DrawPlan(
+        likelihood=likelihood if is_bounded else None,
+        dequantisation="uniform" if has_levels(subject.images) else "none",
+        seed=protocol.seed,
+        num_draws=max(protocol.num_draws, 1) if is_bounded else 1,
+        batch=protocol.network_batch,
+        wanted=wanted,
+    )
+    measured = measure_posterior_draws(subject.adapter, encoded.images, encoded.posterior, encoded.block, plan)
+    return {"draws/possible": np.ones(count), **measured}
+
+
+def _interventions(subject: Subject, encoded: EncodedImages) -> ShardArrays:
+    """What the decoder makes of each latent dimension of the first images."""
+    asked = encoded.block.up_to(IMAGES_ASKED)
+    posterior = encoded.posterior
+    is_worth_it = posterior.log_variance is not None and subject.adapter.latent_size <= MOST_DIMENSIONS_ASKED
+    if asked is None or not is_worth_it or "interventions/response" not in subject.needs:
+        return {}
+    protocol = subject.protocol
+    means = posterior.mean[: len(asked)]
+    response = decoder_response(subject.adapter, means, asked, seed=protocol.seed, batch=protocol.network_batch)
+    return {"interventions/response": response}

@@ -22,7 +22,9 @@ def measure_samples(subject: Subject, block: IndexRange) -> ShardArrays:
 
 
 def _features(subject: Subject, pixels: Uint8, block: IndexRange) -> ShardArrays:
-    if "inception_score" not in subject.protocol.metrics or not subject.extractor.num_classes:
+    if "samples/features" not in subject.needs:
+        return {}
+    if "samples/logits" not in subject.needs or not subject.extractor.num_classes:
         return {"samples/features": subject.features(pixels, block)}
     batch = subject.protocol.network_batch
     both = subject.extractor.features_and_logits(pad_to_batch(pixels, block, batch))

@@ -25,10 +25,10 @@ from vaeval_core.checkpoints.catalogue import describe, load
 from vaeval_core.checkpoints.keras_graph import read_graph
 from vaeval_core.checkpoints.keras_parts import KerasPart, KerasParts
 from vaeval_core.checkpoints.keras_plan import plan_keras_vae
-from vaeval_core.checkpoints.likelihood import Likelihood
 from vaeval_core.checkpoints.linear_gaussian import LinearGaussianVae, linear_gaussian_vae, load_linear_gaussian
 from vaeval_core.checkpoints.sidecar import CheckpointSettings
 from vaeval_core.errors import CheckpointRejected, StorageFailed
+from vaeval_core.likelihood import Likelihood
 
 PairWriter = Callable[..., Path]
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from vaeval_core.checkpoints.likelihood import Likelihood
 from vaeval_core.checkpoints.sidecar import CheckpointSettings, read_sidecar
 from vaeval_core.errors import CheckpointRejected
+from vaeval_core.likelihood import Likelihood
 
 
 def test_no_file_says_nothing(tmp_path: Path) -> None:

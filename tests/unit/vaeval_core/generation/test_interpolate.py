@@ -10,7 +10,6 @@ import pytest
 from scipy import stats
 
 from vaeval_core.checkpoints.base import Posterior
-from vaeval_core.checkpoints.likelihood import Likelihood
 from vaeval_core.checkpoints.linear_gaussian import LinearGaussianVae, linear_gaussian_vae
 from vaeval_core.errors import InvalidInput, TooFewImages
 from vaeval_core.generation.interpolate import decode_paths, encode_means, interpolate
@@ -22,6 +21,7 @@ from vaeval_core.generation.interpolation_pairs import (
 )
 from vaeval_core.generation.latent_paths import PathKind, points_between
 from vaeval_core.generation.traverse import most_used_dimensions, prior_quantiles, traverse
+from vaeval_core.likelihood import Likelihood
 from vaeval_core.types import Float32, ImageShape, IndexRange
 
 BATCH = 8

@@ -145,7 +145,7 @@ def test_a_list_that_is_not_that_of_the_set_is_refused(tmp_path: Path, manifest:
 @pytest.mark.parametrize(
     ("array", "received"),
     [
-        (np.zeros((2, 4, 4, 3), np.float32), "float32 of shape (2, 4, 4, 3)"),
+        (np.zeros((2, 4, 4, 3), np.float16), "float16 of shape (2, 4, 4, 3)"),
         (np.zeros((2, 4, 4, 3), np.int64), "int64 of shape (2, 4, 4, 3)"),
         (np.zeros((4, 4), np.uint8), "uint8 of shape (4, 4)"),
         (np.zeros((2, 3, 4, 4), np.uint8), "uint8 of shape (2, 3, 4, 4)"),
@@ -182,9 +182,9 @@ def test_an_archive_that_unpacks_to_more_than_there_is_memory_is_refused(
     assert "numpy.save" in str(caught.value.next_step)
 
 
-def test_floats_come_with_the_line_that_converts_them(tmp_path: Path) -> None:
+def test_floats_of_another_precision_come_with_the_line_that_converts_them(tmp_path: Path) -> None:
     with pytest.raises(ImagesRejected) as caught:
-        survey_array_file(_saved(tmp_path, np.zeros((2, 4, 4, 3), np.float32)))
+        survey_array_file(_saved(tmp_path, np.zeros((2, 4, 4, 3), np.float16)))
     assert "astype('uint8')" in str(caught.value.next_step)
 
 

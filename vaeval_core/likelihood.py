@@ -4,6 +4,8 @@
     likelihood: {kind: gaussian, sigma: 0.025}   # σ in intensities of [0, 1]
     likelihood: gaussian:0.025                   # the same, in one word, as on the command line
 
+A `vaeval.yaml` says it of checkpoints, a protocol (`--likelihood`) of all checkpoints that are evaluated under it.
+
 Without one there is a reconstruction error but no probability: the same decoder means are a good or a bad model of an
 image depending on σ. So nothing is assumed, and scores that need a likelihood are not applicable.
 """
@@ -70,7 +72,7 @@ class Likelihood(BaseModel):
                 "This is no likelihood of a decoder.",
                 received=repr(text),
                 expected=f"{wanted}; one of bernoulli, none, or gaussian with its σ such as gaussian:0.025",
-                next_step="likelihood: {kind: gaussian, sigma: 0.025}",
+                next_step="--likelihood gaussian:0.025, with the σ that the model was trained with",
             ) from error
 
     def __str__(self) -> str:

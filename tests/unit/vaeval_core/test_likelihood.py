@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from vaeval_core.checkpoints.likelihood import Likelihood
 from vaeval_core.errors import InvalidInput
+from vaeval_core.likelihood import Likelihood
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,247 @@
+"""Numbers that are known before anything is computed, through the whole service: submission, shards, files, database.
+
+Data are 16 images whose mean and covariance are exactly those of a linear Gaussian VAE (`tests.numerics.known_linear_model`),
+saved as floats: nothing is rounded to levels, so that closed forms come out to 1e-6.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from scheduler.composition import Application, open_application
+from scheduler.lifecycle import EvaluationState
+from scheduler.settings import Settings
+from scheduler.submission import prepare, register
+from tests.numerics.known_linear_model import (
+    ACTIVITIES,
+    DIVERGENCES,
+    EXPECTED_LOG_LIKELIHOOD,
+    NUM_VALUES,
+    images_from_the_model,
+    images_with_the_model_moments,
+    linear_model,
+)
+from vaeval_core.checkpoints.catalogue import describe
+from vaeval_core.checkpoints.linear_gaussian import LinearGaussianVae, fit_linear_gaussian, linear_gaussian_vae
+from vaeval_core.evaluation_result import MetricValue
+from vaeval_core.features.catalogue import load_extractor, resolve_extractor
+from vaeval_core.images.catalogue import survey_images
+from vaeval_core.images.digits import digits_images
+from vaeval_core.images.float_images import FloatImages
+from vaeval_core.metrics.catalogue import METRICS
+from vaeval_core.metrics.collapse import verdict_on
+from vaeval_core.presets import PRESETS, ProtocolRequest
+from vaeval_core.seeding import standard_normal
+from vaeval_core.types import IndexRange
+from workers.shard_runner import RunOutcome, make_runner
+
+pytestmark = pytest.mark.slow
+
+Values = dict[str, MetricValue]
+
+
+@pytest.fixture
+def application(home_with_tables: Path) -> Iterator[Application]:
+    with open_application(Settings.from_environment({"VAEVAL_HOME": str(home_with_tables)})) as opened:
+        yield opened
+
+
+@pytest.fixture
+def evaluated(application: Application, tmp_path: Path) -> Callable[..., list[Values]]:
+    """Submit models, let a worker do all there is to do, and read every score back from the database."""
+
+    def evaluated(
+        data: str | Path, request: ProtocolRequest, *models: LinearGaussianVae, shard: int = 32
+    ) -> list[Values]:
+        files = [model.save(tmp_path / f"checkpoint-{number}") for number, model in enumerate(models)]
+        images = survey_images(str(data))
+        extractor = resolve_extractor(request.extractor, weights=None, weights_folder=tmp_path / "weights")
+        requests = prepare([describe(file) for file in files], images, request, extractor, shard_size=shard)
+        receipt = register(application, images, requests)
+        runner = make_runner(application, "only@here")
+        while runner.run_one() is not RunOutcome.NOTHING_TO_DO:
+            pass
+        records = [application.reads.evaluation(entry.evaluation_id) for entry in receipt.evaluations]
+        assert [(record.state, record.error) for record in records] == [(EvaluationState.FINISHED, None)] * len(records)
+        return [{score.metric: score.value for score in record.scores} for record in records]
+
+    return evaluated
+
+
+def saved(images: np.ndarray, folder: Path) -> Path:
+    np.save(folder / "images.npy", images)
+    return folder / "images.npy"
+
+
+def protocol(count: int, **fields: object) -> ProtocolRequest:
+    everything = tuple(METRICS)
+    return ProtocolRequest(
+        samples=count,
+        reconstructions=count,
+        reference=count,
+        extractor="pixels-8x8",
+        **({"metrics": everything, "draws": 7} | fields),  # type: ignore[arg-type]
+    )
+
+
+def number(value: MetricValue) -> float:
+    assert value.value is not None, value
+    return value.value
+
+
+def test_a_model_of_closed_form_has_its_closed_forms(evaluated: Callable[..., list[Values]], tmp_path: Path) -> None:
+    model = linear_model()
+    images = images_with_the_model_moments(model)
+    (result,) = evaluated(saved(images, tmp_path), protocol(16), model)
+
+    for name in ("kl", "kl_bits"):
+        unit = math.log(2) if name == "kl_bits" else 1
+        assert number(result[name]) == pytest.approx(DIVERGENCES.sum() / unit, rel=1e-6)
+        np.testing.assert_allclose(result[name].components, DIVERGENCES / unit, rtol=1e-6, atol=1e-7)
+    # With the exact posterior every weight is the likelihood itself, at any K.
+    assert number(result["iwae"]) == pytest.approx(EXPECTED_LOG_LIKELIHOOD, rel=1e-6)
+    assert number(result["bits_per_dim"]) == pytest.approx(
+        -EXPECTED_LOG_LIKELIHOOD / (NUM_VALUES * math.log(2)), rel=1e-6
+    )
+    assert number(result["elbo"]) == pytest.approx(number(result["log_likelihood"]) - number(result["kl"]), rel=1e-9)
+    assert number(result["aggregated_posterior_gap"]) == pytest.approx(0, abs=1e-6)
+    variances = np.array(result["active_units"].components) * 15 / 16  # the moments are by n, units by n - 1
+    np.testing.assert_allclose(variances, ACTIVITIES, rtol=1e-6, atol=1e-7)
+    assert [number(result[f"active_units{ending}"]) for ending in ("", "_0_001", "_0_1")] == [3, 3, 3]
+    assert verdict_on(result["collapsed_dimensions"].components) == "partial(1 of 4)"
+
+    # What the reconstruction from the mean loses: x - x̂ = (I - W M⁻¹ Wᵀ)(x - b).
+    factor = model.weights / (np.square(model.weights).sum(axis=0) + model.noise_variance)
+    centred = images.reshape(16, -1).astype(np.float64) - model.offset
+    lost = centred - centred @ factor @ model.weights.T
+    assert number(result["mse"]) == pytest.approx(np.square(lost).mean(), rel=1e-5)
+    assert number(result["sse"]) == pytest.approx(np.square(lost).sum(axis=1).mean(), rel=1e-5)
+    assert number(result["mae"]) == pytest.approx(np.abs(lost).mean(), rel=1e-5)
+
+
+def test_the_terms_of_the_kl_add_up_to_it_at_the_same_draws(
+    evaluated: Callable[..., list[Values]], tmp_path: Path
+) -> None:
+    model = linear_model()
+    data = saved(images_from_the_model(model, 200, seed=1), tmp_path)
+    (result,) = evaluated(data, protocol(200), model)
+    images = survey_images(str(data))
+    assert isinstance(images, FloatImages)
+    posterior = model.encode(images.read_floats(IndexRange(0, 200), model.image_shape, "exact"))
+    assert posterior.log_variance is not None
+    noise = standard_normal(0, "posterior", IndexRange(0, 200), 4).astype(np.float64)
+    scale = np.exp(posterior.log_variance.astype(np.float64) / 2)
+    latents = posterior.mean + scale * noise
+    divergence = (stats.norm(0, 1).logpdf(noise) - np.log(scale) - stats.norm(0, 1).logpdf(latents)).sum(axis=1)
+    terms = [number(result[name]) for name in ("mutual_information", "total_correlation", "dimension_wise_kl")]
+    assert sum(terms) == pytest.approx(divergence.mean(), rel=1e-9)
+    assert not any("Saturated" in warning for warning in result["mutual_information"].warnings)
+    assert abs(terms[0] - DIVERGENCES.sum()) < 0.3
+
+
+def test_information_beyond_the_logarithm_of_the_number_of_images_is_said_to_be_saturated(
+    evaluated: Callable[..., list[Values]],
+) -> None:
+    pixels = digits_images("train").read(IndexRange(0, 300), (8, 8, 1), "exact")
+    (result,) = evaluated("digits:test", protocol(64), fit_linear_gaussian(pixels, 16))
+    assert number(result["kl"]) > 3 * math.log(64)
+    assert number(result["mutual_information"]) <= math.log(64)
+    for name in ("mutual_information", "total_correlation", "dimension_wise_kl"):
+        assert any(warning.startswith("Saturated") and "ln n = 4.16" in warning for warning in result[name].warnings), (
+            name
+        )
+
+
+def test_bounds_rise_with_the_number_of_draws_and_stay_below_the_likelihood(
+    evaluated: Callable[..., list[Values]], tmp_path: Path
+) -> None:
+    # Scored under a σ that is half of its own, the posterior of the model is too wide: the bounds have something to gain.
+    model = linear_model()
+    images = images_from_the_model(model, 256, seed=3)
+    declared = math.sqrt(model.noise_variance) / 2
+    data = saved(images, tmp_path)
+    bounds = [
+        evaluated(data, protocol(256, draws=draws, likelihood=f"gaussian:{declared}"), model)[0] for draws in (1, 8, 64)
+    ]
+    half = linear_gaussian_vae(model.weights, model.offset, declared**2, model.image_shape)
+    (exact,) = evaluated(data, protocol(256, draws=1), half)
+    rising = [number(bounds[2]["elbo"]), *(number(values["iwae"]) for values in bounds), number(exact["iwae"])]
+    assert rising == sorted(rising)
+    assert rising[-1] - rising[0] > 1
+    assert any("Bound not converged" in warning for warning in bounds[1]["iwae"].warnings)
+    # Which likelihood is part of what is evaluated: four evaluations, not one.
+    assert len({values["elbo"].value for values in (*bounds, exact)}) == 4
+
+
+def test_three_models_of_known_illness_are_told_apart(evaluated: Callable[..., list[Values]]) -> None:
+    """A decoder that ignores its latents, latents that are not where the prior is, and a decoder without detail."""
+    pixels = digits_images("train").read(IndexRange(0, 900), (8, 8, 1), "exact")
+    healthy = fit_linear_gaussian(pixels, 20)
+    collapsed = linear_gaussian_vae(0 * healthy.weights, healthy.offset, healthy.noise_variance, (8, 8, 1))
+    # A tenth of the weights and hardly any noise: images still come back, from latents that are ten times too far out.
+    mismatched = linear_gaussian_vae(0.1 * healthy.weights, healthy.offset, 1e-6, (8, 8, 1))
+    blurry = fit_linear_gaussian(pixels, 2)
+    sound, full, far, dull = evaluated(
+        "digits:test", protocol(500, metrics=None), healthy, collapsed, mismatched, blurry
+    )
+
+    verdicts = [verdict_on(result["collapsed_dimensions"].components) for result in (sound, full, far, dull)]
+    assert verdicts == ["healthy", "full", "healthy", "healthy"]
+    assert number(full["kl"]) == pytest.approx(0, abs=1e-6)
+    assert number(full["mutual_information"]) == pytest.approx(0, abs=1e-6)
+    gaps = [number(result["aggregated_posterior_gap"]) for result in (sound, dull, far)]
+    assert max(gaps[:2]) < 2
+    assert gaps[2] > 100
+    # The decoder is as good as the healthy one's, only the prior is not met: rfid small, fid large.
+    assert number(far["rfid"]) < 2 * number(sound["rfid"])
+    assert number(far["fid"]) - number(far["rfid"]) > 3 * (number(sound["fid"]) - number(sound["rfid"]))
+    # The blurry decoder meets its prior, and loses as much on reconstructions as on samples.
+    assert number(dull["rfid"]) > 3 * number(sound["rfid"])
+    assert number(dull["mse"]) > 3 * number(sound["mse"])
+    assert number(dull["psnr"]) < number(sound["psnr"]) - 4
+
+
+def test_the_textbook_protocol_gives_the_numbers_of_the_chapter(
+    evaluated: Callable[..., list[Values]], tmp_path: Path
+) -> None:
+    assert PRESETS["textbook"].extractor == "inception-v3-keras"
+    request = PRESETS["textbook"].model_copy(
+        update={"samples": 300, "reconstructions": 300, "reference": 300, "extractor": "pixels-8x8"}
+    )
+    images = digits_images("test").read(IndexRange(0, 300), (8, 8, 1), "exact")
+    model = fit_linear_gaussian(digits_images("train").read(IndexRange(0, 900), (8, 8, 1), "exact"), 5)
+    (result,) = evaluated("digits:test", request, model)
+    assert {"mse", "cross_entropy", "kl", "fid"} <= set(result)
+
+    x = images.astype(np.float32) / np.float32(255)
+    posterior = model.encode(x)
+    assert posterior.log_variance is not None
+    mean, log_variance = posterior.mean.astype(np.float64), posterior.log_variance.astype(np.float64)
+    reconstructed = model.decode(posterior.mean).astype(np.float64)
+    assert number(result["mse"]) == pytest.approx(np.mean((reconstructed - x) ** 2), rel=1e-6)
+    divergence = -0.5 * (1 + log_variance - mean**2 - np.exp(log_variance)).sum(axis=1)
+    assert number(result["kl"]) == pytest.approx(divergence.mean(), rel=1e-6)
+    p = np.clip(reconstructed, 1e-7, 1 - 1e-7)
+    entropy = -(x * np.log(p) + (1 - x) * np.log(1 - p)).reshape(300, -1).sum(axis=1)
+    assert number(result["cross_entropy"]) == pytest.approx(entropy.mean(), rel=1e-6)
+
+    # Fréchet distance with covariances by n - 1; the root of the product as that of a symmetric matrix.
+    extractor = load_extractor(resolve_extractor("pixels-8x8", weights=None, weights_folder=tmp_path), tmp_path)
+    sampled = model.decode(standard_normal(0, "samples", IndexRange(0, 300), 5))
+    drawn, real = (
+        extractor.extract(pixels).astype(np.float64)
+        for pixels in (np.rint(np.clip(sampled, 0, 1) * 255).astype(np.uint8), images)
+    )
+    covariances = [np.cov(rows, rowvar=False, ddof=1) for rows in (drawn, real)]
+    eigenvalues, axes = np.linalg.eigh(covariances[0])
+    root = axes * np.sqrt(np.clip(eigenvalues, 0, None)) @ axes.T
+    cross = np.sqrt(np.clip(np.linalg.eigvalsh(root @ covariances[1] @ root), 0, None)).sum()
+    shift = drawn.mean(axis=0) - real.mean(axis=0)
+    distance = shift @ shift + covariances[0].trace() + covariances[1].trace() - 2 * cross
+    assert number(result["fid"]) == pytest.approx(distance, rel=1e-6)
