@@ -14,6 +14,7 @@ from vaeval_core.checkpoints.base import Posterior
 from vaeval_core.checkpoints.linear_gaussian import LinearGaussianVae, fit_linear_gaussian
 from vaeval_core.evaluate import measure_reference_shard, measure_shard, merge_reference, merge_shards, score
 from vaeval_core.evaluation_result import MetricValue
+from vaeval_core.generation.interventions import MOST_DIMENSIONS
 from vaeval_core.likelihood import Likelihood
 from vaeval_core.metrics.catalogue import METRICS, default_metrics, metric_versions, needs_of
 from vaeval_core.metrics.collapse import verdict_on
@@ -21,7 +22,6 @@ from vaeval_core.protocol import METRICS_OF_DRAWS, ImageFit
 from vaeval_core.quantisation import to_uint8
 from vaeval_core.shard_plan import plan_shards
 from vaeval_core.streams.base import ShardArrays
-from vaeval_core.streams.reconstructions import IMAGES_ASKED, MOST_DIMENSIONS_ASKED
 from vaeval_core.testing import ImagesInMemory, PixelExtractor, TwoPixelVae, protocol_for
 from vaeval_core.types import Float32, ImageShape, IndexRange, Uint8
 
@@ -137,7 +137,7 @@ def _decodes_more(name: str) -> bool:
         (["elbo", "iwae", "mse_drawn"], Likelihood(kind="gaussian", sigma=0.1), 1 + 6),
         (["elbo", "iwae"], None, 1),
         (["elbo", "iwae"], Likelihood(kind="none"), 1),
-        (["collapsed_dimensions"], None, 1 + 1 + 3),
+        (["collapsed_dimensions"], None, 1 + 1 + 8),
     ],
 )
 def test_the_decoder_is_called_as_often_as_the_metrics_need(
@@ -215,7 +215,7 @@ def test_greys_under_a_bernoulli_have_a_reason_and_black_and_white_a_bound() -> 
 def test_the_decoder_is_asked_about_the_first_images_only() -> None:
     images = smooth_images(70)
     arrays = measured(fit_linear_gaussian(images.array, 3), images, "collapsed_dimensions", shard_size=32)
-    assert arrays[0]["interventions/response"].shape == (IMAGES_ASKED, 3)
+    assert arrays[0]["interventions/response"].shape == (8, 3)
     assert "interventions/response" not in arrays[1]
 
 
@@ -223,7 +223,7 @@ def test_of_a_long_latent_the_decoder_is_not_asked_and_this_is_said() -> None:
     class Long(TwoPixelVae):
         @property
         def latent_size(self) -> int:
-            return MOST_DIMENSIONS_ASKED + 1
+            return MOST_DIMENSIONS + 1
 
         def encode(self, images: Float32) -> Posterior:
             posterior = super().encode(images)

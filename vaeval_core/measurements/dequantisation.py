@@ -42,7 +42,7 @@ def dequantise(images: Float32, seed: int, index_range: IndexRange) -> Float64:
         InvalidInput: The images do not have 256 levels.
     """
     levels = to_uint8(images)
-    off_grid = ~np.isclose(to_float(levels), images, rtol=0.0, atol=1e-6)
+    off_grid = ~(np.abs(to_float(levels) - images) <= 1e-6)  # also true of NaN
     if off_grid.any():
         first = float(np.asarray(images)[off_grid][0])
         raise InvalidInput(

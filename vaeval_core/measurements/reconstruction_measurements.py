@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Container
 from functools import cached_property
 
+import numpy as np
+
 from vaeval_core.measurements.image_pairs import require_intensities
 from vaeval_core.measurements.multiscale_similarity import SMALLEST_SIDE, multiscale_similarity
 from vaeval_core.measurements.reconstruction_error import (
@@ -23,7 +25,7 @@ from vaeval_core.measurements.reconstruction_error import (
     summed_squared_error,
 )
 from vaeval_core.measurements.structural_similarity import WINDOW, structural_similarity
-from vaeval_core.quantisation import is_finite, to_uint8
+from vaeval_core.quantisation import is_finite, to_float, to_uint8
 from vaeval_core.types import Float32, Float64, Uint8
 
 
@@ -100,6 +102,11 @@ class _Pair:
 
     @cached_property
     def entropy(self) -> Float64:
+        levels = self.levels[0]
+        if np.array_equal(to_float(levels), self.images):
+            # Images of levels have 256 logarithms, not millions.
+            each: Float64 = entropy_per_value(to_float(_EVERY_LEVEL))[levels]
+            return each
         return entropy_per_value(self.images)
 
 
@@ -120,4 +127,5 @@ MEASUREMENTS: dict[str, Callable[[_Pair], Float64]] = {
 OF_DRAWS = MEASUREMENTS.keys() - {"cross_entropy_floor"}
 """What is measured on a draw as well: the floor is the images' own."""
 
+_EVERY_LEVEL = np.arange(256, dtype=np.uint8)
 _SMALLEST = {"structural_similarity": WINDOW, "multiscale_similarity": SMALLEST_SIDE}

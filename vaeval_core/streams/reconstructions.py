@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vaeval_core.checkpoints.base import Posterior
-from vaeval_core.generation.interventions import decoder_response
+from vaeval_core.generation.interventions import decoder_response, num_images_asked
 from vaeval_core.generation.likelihood_bounds import DrawPlan, measure_posterior_draws
 from vaeval_core.generation.posterior_divergence import divergence_parts
 from vaeval_core.generation.posterior_draws import can_be_drawn_from
@@ -25,12 +25,6 @@ from vaeval_core.measurements.reconstruction_measurements import measure_reconst
 from vaeval_core.quantisation import to_uint8
 from vaeval_core.streams.base import ShardArrays, Subject, pictures_of, soundness
 from vaeval_core.types import Float32, IndexRange
-
-IMAGES_ASKED = 32
-"""Images of which the decoder is asked what it makes of each latent dimension: one network batch."""
-
-MOST_DIMENSIONS_ASKED = 256
-"""Latent dimensions up to which it is asked: each is a pass through the decoder."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -121,12 +115,12 @@ def _draws(subject: Subject, encoded: EncodedImages) -> ShardArrays:
 
 def _interventions(subject: Subject, encoded: EncodedImages) -> ShardArrays:
     """What the decoder makes of each latent dimension of the first images."""
-    asked = encoded.block.up_to(IMAGES_ASKED)
-    posterior = encoded.posterior
-    is_worth_it = posterior.log_variance is not None and subject.adapter.latent_size <= MOST_DIMENSIONS_ASKED
-    if asked is None or not is_worth_it or "interventions/response" not in subject.needs:
+    protocol, posterior = subject.protocol, encoded.posterior
+    if "interventions/response" not in subject.needs or posterior.log_variance is None:
         return {}
-    protocol = subject.protocol
+    asked = encoded.block.up_to(num_images_asked(subject.adapter.latent_size, protocol.network_batch))
+    if asked is None:
+        return {}
     means = posterior.mean[: len(asked)]
     response = decoder_response(subject.adapter, means, asked, seed=protocol.seed, batch=protocol.network_batch)
     return {"interventions/response": response}
