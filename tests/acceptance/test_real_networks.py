@@ -101,7 +101,8 @@ def vaeval(home: Path, *words: object) -> Any:
 
 def run_and_read_scores(home: Path, checkpoints: Path, photos: Path, *how: object) -> list[dict[str, Any]]:
     counts = ["--samples", NUM_SAMPLES, "--reconstructions", NUM_IMAGES, "--reference", NUM_SAMPLES]
-    vaeval(home, "run", checkpoints, "--data", photos, *counts, *how, "--threads", 1, "--json")
+    declared = ["--likelihood", "gaussian:0.1"]
+    vaeval(home, "run", checkpoints, "--data", photos, *counts, *declared, *how, "--threads", 1, "--json")
     query = "SELECT checkpoint, metric, value, std_error, num_images, components FROM scores_long ORDER BY 1, 2"
     rows: list[dict[str, Any]] = vaeval(home, "sql", query, "--json")["rows"]
     return rows
@@ -122,7 +123,7 @@ def test_one_worker_and_two_give_the_same_bits(checkpoints: Path, photos: Path, 
     assert workers_and_shards(tmp_path / "together") == (2, 5)
     assert together == alone
     metrics = {row["metric"] for row in alone}
-    assert {"fid", "rfid", "kid", "density", "vendi", "kl"} <= metrics
+    assert {"fid", "rfid", "kid", "density", "vendi", "kl", "iwae", "psnr_drawn", "total_correlation"} <= metrics
     assert len(alone) == 2 * len(metrics)
     assert all(row["value"] is not None for row in alone)
     by_metric = {row["metric"]: row for row in alone}

@@ -376,3 +376,45 @@ def test_known_divergences_are_those_of_the_linear_model() -> None:
     assert value.value is not None
     assert value.std_error is not None
     assert abs(value.value - DIVERGENCES.sum()) < 3 * value.std_error
+
+
+# --- mistakes of published code ---------------------------------------------------------------------------------------
+
+
+class Unequal(TwoPixelVae):
+    """Reconstructs ½ for both pixels, so that the error of an image is told by its pixels alone."""
+
+    def encode(self, images: Float32) -> Posterior:
+        return Posterior(np.zeros((len(images), 1), np.float32), np.zeros((len(images), 1), np.float32))
+
+
+def test_a_smaller_last_batch_weighs_by_its_images_and_no_batch_is_left_out() -> None:
+    # 64 grey images without an error to speak of and 6 black ones: the mean of three batch means would be a third.
+    levels = np.repeat(np.array([128] * 64 + [0] * 6, np.uint8), 2).reshape(70, 1, 2, 1)
+    result = scored(Unequal(), ImagesInMemory(levels), "mse", "psnr", "kl", num_samples=0, shard_size=32)
+    errors = np.square(levels.reshape(70, 2) / 255 - 0.5).mean(axis=1)
+    assert result["mse"].value == pytest.approx(errors.mean(), rel=1e-6)
+    assert result["mse"].value == pytest.approx(0.25 * 6 / 70, rel=1e-3)
+    assert {value.num_images for value in result.values()} == {70}
+
+
+def test_scores_do_not_depend_on_the_global_generator() -> None:
+    images = smooth_images(40)
+    vae = Counting(fit_linear_gaussian(images.array, 3), Likelihood(kind="gaussian", sigma=0.1))
+    runs = []
+    for global_seed in (1, 2):
+        np.random.seed(global_seed)
+        runs.append(scored(vae, images, num_draws=3))
+    assert runs[0] == runs[1]
+
+
+def test_the_rate_is_what_the_bound_subtracts_with_its_sign() -> None:
+    images = smooth_images(40)
+    vae = Counting(fit_linear_gaussian(images.array, 3), Likelihood(kind="gaussian", sigma=0.1))
+    result = scored(vae, images, "kl", "elbo", "log_likelihood", num_draws=3)
+    rate, bound, expected = (result[name].value for name in ("kl", "elbo", "log_likelihood"))
+    assert rate is not None
+    assert bound is not None
+    assert expected is not None
+    assert rate > 0
+    assert bound == pytest.approx(expected - rate, rel=1e-9)
