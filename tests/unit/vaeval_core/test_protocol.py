@@ -10,6 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from vaeval_core.errors import InvalidInput, NotFound, TooFewImages
+from vaeval_core.likelihood import Likelihood
+from vaeval_core.metrics.catalogue import METRICS
 from vaeval_core.presets import PRESETS, ProtocolRequest, read_protocol
 from vaeval_core.protocol import ExtractorSpec, Protocol
 
@@ -44,12 +46,52 @@ def test_whatever_changes_a_number_changes_the_fingerprint() -> None:
         "seed": 1,
         "extractor": EXTRACTOR.model_copy(update={"weights_digest": "d" * 64}),
         "metrics": {"fid": 2},
+        "num_draws": 5,
+        "likelihood": Likelihood(kind="gaussian", sigma=0.1),
     }
     extractors = [{"resize": "clean"}, {"precision": "bfloat16"}, {"version": 2}, {"dimension": 5}, {"name": "other"}]
     fingerprints = {base.model_copy(update={field: value}).fingerprint for field, value in changes.items()}
     for change in extractors:
         fingerprints.add(base.model_copy(update={"extractor": EXTRACTOR.model_copy(update=change)}).fingerprint)
     assert len(fingerprints | {base.fingerprint}) == len(changes) + len(extractors) + 1
+
+
+def test_what_came_later_and_changes_no_number_is_not_in_the_fingerprint() -> None:
+    # Protocols that were stored before there were draws and likelihoods keep their fingerprints.
+    protocol = resolved(PRESETS["quick"])
+    assert not {"num_draws", "likelihood"} & protocol.model_dump(mode="json").keys()
+    assert Protocol.model_validate_json(protocol.canonical_json()).num_draws == 0
+
+
+def test_draws_are_those_of_metrics_that_need_some() -> None:
+    request = ProtocolRequest(draws=7, likelihood=Likelihood(kind="bernoulli"))
+    fields = {"dataset_digest": "b" * 64, "dataset_size": 100, "image_shape": (8, 8, 1), "extractor": EXTRACTOR}
+    with_bound = request.resolve(metrics={"fid": 1, "iwae": 1}, **fields)  # type: ignore[arg-type]
+    assert (with_bound.num_draws, with_bound.likelihood) == (7, Likelihood(kind="bernoulli"))
+    assert request.resolve(metrics={"fid": 1}, **fields).num_draws == 0  # type: ignore[arg-type]
+    assert Protocol.model_validate_json(with_bound.canonical_json()) == with_bound
+
+
+def test_draws_and_a_likelihood_can_be_set_in_a_yaml_file(tmp_path: Path) -> None:
+    path = tmp_path / "bounds.yaml"
+    path.write_text("draws: 5000\nlikelihood: gaussian:0.025\n")
+    request = read_protocol(str(path))
+    assert (request.draws, str(request.likelihood)) == (5000, "gaussian:0.025")
+    path.write_text("draws: 0\n")
+    with pytest.raises(InvalidInput, match=r"Received: draws: 0 Expected: draws: at least 1"):
+        read_protocol(str(path))
+    path.write_text("likelihood: {sigma: 1}\n")
+    with pytest.raises(InvalidInput, match="a likelihood needs its kind"):
+        read_protocol(str(path))
+
+
+def test_named_lists_of_metrics_are_those_of_a_textbook_and_of_tokenizer_papers() -> None:
+    textbook, tokenizer = PRESETS["textbook"], PRESETS["tokenizer"]
+    assert {"mse", "cross_entropy", "kl", "fid"} <= set(textbook.metrics or ())
+    assert textbook.extractor == "inception-v3-keras"
+    assert set(tokenizer.metrics or ()) == {"rfid", "psnr", "ssim"}
+    assert (tokenizer.samples, tokenizer.extractor) == (0, "inception-v3-fid")
+    assert set(textbook.metrics or ()) | set(tokenizer.metrics or ()) <= METRICS.keys()
 
 
 def test_the_name_of_a_protocol_does_not() -> None:
