@@ -96,14 +96,14 @@ def require_unit_range(images: Iterable[NDArray[Any]], path: Path) -> None:
         low, high = min(low, float(image.min())), max(high, float(image.max()))
     if low >= 0 and high <= 1:
         return
-    scaled = "images"
+    next_step = "find out which numbers are black and white, map them to 0 and 1, and save the array again"
     if low >= -1 and high <= 1:
-        scaled = "(images + 1) / 2"
+        next_step = "numpy.save('images.npy', (images + 1) / 2)"
     elif low >= 0 and high <= 255:
-        scaled = "images / 255"
+        next_step = "numpy.save('images.npy', images / 255)"
     raise ImagesRejected(
         "The numbers of an array of floats must be intensities in [0, 1].",
         received=f"{path}: values from {low:g} to {high:g}",
         expected="0 for black and 1 for white",
-        next_step=f"numpy.save('images.npy', {scaled})" if scaled != "images" else None,
+        next_step=next_step,
     )

@@ -23,7 +23,7 @@ def test_another_likelihood_is_another_evaluation_with_another_name(vaeval: Vaev
     assert len({document["fingerprint"] for document in shown}) == 3
     assert "likelihood" not in shown[0]["protocol_spec"]
     assert [document["protocol_spec"]["likelihood"]["sigma"] for document in shown[1:]] == [0.1, 0.2]
-    assert shown[1]["protocol_name"].endswith(",likelihood=gaussian:0.1")
+    assert shown[1]["protocol"].endswith(",likelihood=gaussian:0.1")
 
 
 @pytest.mark.slow
