@@ -62,8 +62,8 @@ def measure_shard(
         extractor: The feature network that the protocol names.
         protocol: What to run.
         index_range: Image numbers; a stream with fewer images takes part as far as it reaches.
-        on_progress: Called after each network batch with the images that went through the extractor so far. May raise
-            to stop.
+        on_progress: Called after each network batch with the images that are done so far, and again within a batch that
+            takes long. May raise to stop.
 
     Returns:
         For each stream what `streams.base.soundness` gives, and `pictures/*` uint8. As far as the metrics of the protocol
@@ -72,9 +72,6 @@ def measure_shard(
         of bounds (`likelihood/*`); `posterior/mean` and `posterior/log_variance` (n, k) float32; `codes`;
         `interventions/response` (m, k) float64 of the first m images.
     """
-    subject = Subject(
-        adapter=adapter, images=images, extractor=extractor, protocol=protocol, needs=needs_of(protocol.metrics)
-    )
     collected: dict[str, list[NDArray[Any]]] = {}
     done = 0
 
@@ -85,6 +82,14 @@ def measure_shard(
         done += len(part)
         on_progress(done)
 
+    subject = Subject(
+        adapter=adapter,
+        images=images,
+        extractor=extractor,
+        protocol=protocol,
+        needs=needs_of(protocol.metrics),
+        on_life=lambda: on_progress(done),
+    )
     for block in index_range.blocks(protocol.network_batch):
         real = block.up_to(protocol.num_reconstructions)
         if real is not None:

@@ -177,6 +177,26 @@ def test_needs_of_metrics_that_this_program_does_not_know_are_none() -> None:
     assert needs_of(["mse", "from the future"]) == {"squared_error"}
 
 
+def test_a_batch_of_many_draws_gives_signs_of_life_and_can_be_stopped() -> None:
+    images = smooth_images(32)
+    vae = Counting(fit_linear_gaussian(images.array, 3), Likelihood(kind="gaussian", sigma=0.1))
+    protocol = protocol_of(images, "iwae", num_samples=0, num_draws=6)
+    seen: list[int] = []
+    measure_shard(vae, images, extractor_of(images), protocol, IndexRange(0, 32), on_progress=seen.append)
+    assert seen == [0] * 5 + [32]
+
+    class Stop(Exception):
+        pass
+
+    def stop(images_done: int) -> None:
+        raise Stop
+
+    vae.calls["decode"] = 0
+    with pytest.raises(Stop):
+        measure_shard(vae, images, extractor_of(images), protocol, IndexRange(0, 32), on_progress=stop)
+    assert vae.calls["decode"] == 3, "the mean and two draws"
+
+
 # --- likelihoods ------------------------------------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ because it does not fill a batch.
 from __future__ import annotations
 
 import math
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,7 +94,13 @@ def measure_likelihood(
 
 
 def measure_posterior_draws(
-    adapter: VaeAdapter, images: Float32, posterior: Posterior, index_range: IndexRange, plan: DrawPlan
+    adapter: VaeAdapter,
+    images: Float32,
+    posterior: Posterior,
+    index_range: IndexRange,
+    plan: DrawPlan,
+    *,
+    on_draw: Callable[[], None] = lambda: None,
 ) -> dict[str, Float64]:
     """Measure draws from posteriors that are known already; the range lies within one aligned batch.
 
@@ -104,6 +110,7 @@ def measure_posterior_draws(
         posterior: What its encoder says about them.
         index_range: Their numbers.
         plan: How.
+        on_draw: Called after each draw but the first: thousands of draws are long to be silent. May raise to stop.
 
     Returns:
         One float64 per image for each name.
@@ -124,7 +131,9 @@ def measure_posterior_draws(
         adapter, posterior, index_range, seed=plan.seed, batch=plan.batch, num_draws=plan.num_draws
     )
     for number, draw in enumerate(draws):
-        if number == 0:
+        if number:
+            on_draw()
+        else:
             arrays |= measure_drawn_reconstruction(images, draw.images, plan.wanted)
             # One draw for every checkpoint, whether it has a likelihood or not: calibrated bounds are to compare.
             arrays["drawn/dequantised_error"] = squared_error(spread, draw.images)

@@ -5,6 +5,7 @@ block of image numbers ─► images of the stream ─► features, finite, outs
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +36,7 @@ class Subject:
         extractor: The feature network that the protocol names.
         protocol: What to run.
         needs: What is to be computed of each image for the metrics of the protocol, see `Metric.needs`.
+        on_life: To be called now and then within a batch that takes long. May raise to stop.
     """
 
     adapter: VaeAdapter
@@ -42,6 +44,7 @@ class Subject:
     extractor: FeatureExtractor
     protocol: Protocol
     needs: frozenset[str]
+    on_life: Callable[[], None] = lambda: None
 
     def features(self, pixels: Uint8, block: IndexRange) -> Float32:
         """Features (n, d) of the images of a block."""

@@ -109,7 +109,9 @@ def _draws(subject: Subject, encoded: EncodedImages) -> ShardArrays:
         batch=protocol.network_batch,
         wanted=wanted,
     )
-    measured = measure_posterior_draws(subject.adapter, encoded.images, encoded.posterior, encoded.block, plan)
+    measured = measure_posterior_draws(
+        subject.adapter, encoded.images, encoded.posterior, encoded.block, plan, on_draw=subject.on_life
+    )
     return {"draws/possible": np.ones(count), **measured}
 
 
