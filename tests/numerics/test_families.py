@@ -115,6 +115,16 @@ def test_how_the_work_is_cut_changes_no_score_of_any_family() -> None:
             assert cut[name].warnings == whole[name].warnings, name
 
 
+def test_how_the_work_is_cut_changes_no_similarity_of_scales() -> None:
+    images = smooth_images(34, side=176)
+    model = fit_linear_gaussian(images.array[:8], 3)
+    fields = {"num_samples": 0, "num_reference": 3}
+    whole, cut = (scored(model, images, "ms_ssim", "ms_ssim_drawn", shard_size=size, **fields) for size in (64, 32))
+    assert whole["ms_ssim"].num_images == 34
+    for name in ("ms_ssim", "ms_ssim_drawn"):
+        assert cut[name].value == pytest.approx(whole[name].value, rel=1e-9)
+
+
 # --- one pass, and no more than is asked for --------------------------------------------------------------------------
 
 
