@@ -34,6 +34,8 @@ class Wish:
     samples: int | None = None
     reconstructions: int | None = None
     reference: int | None = None
+    interpolations: int | None = None
+    fitted: int | None = None
     seed: int | None = None
     seeds: str | None = None
     extractor: str | None = None
@@ -130,7 +132,10 @@ def gather(wish: Wish, settings: Settings, *, on_images_surveyed: Callable[[int,
 
 
 def wished_protocol(wish: Wish) -> ProtocolRequest:
-    """The protocol with the options laid over it; another count or likelihood changes its name, for it ranks separately."""
+    """The protocol with the options laid over it; another count or likelihood changes its name, for it ranks separately.
+
+    Fewer samples are asked for to be done sooner, so draws from the fitted density are then no more, unless they are asked for.
+    """
     from pydantic import ValidationError
 
     from vaeval_core.likelihood import Likelihood
@@ -140,10 +145,12 @@ def wished_protocol(wish: Wish) -> ProtocolRequest:
     request = read_protocol(wish.protocol)
     counts = {
         name: number
-        for name in ("samples", "reconstructions", "reference")
+        for name in ("samples", "reconstructions", "reference", "interpolations", "fitted")
         if (number := getattr(wish, name)) is not None and number != getattr(request, name)
     }
     changes: dict[str, object] = dict(counts)
+    if wish.samples is not None and wish.fitted is None:
+        changes["fitted"] = min(wish.samples, request.fitted)
     said: dict[str, object] = dict(counts)
     if wish.likelihood is not None:
         likelihood = Likelihood.parse(wish.likelihood)

@@ -53,6 +53,24 @@ Reference = Annotated[
         "--reference", metavar="N", min=2, help="Real images to compare the features against. Default: the protocol's."
     ),
 ]
+Interpolations = Annotated[
+    int | None,
+    typer.Option(
+        "--interpolations",
+        metavar="N",
+        min=0,
+        help="Points between encoded images to decode, not more than reconstructions; 0 for none. Default: the protocol's.",
+    ),
+]
+Fitted = Annotated[
+    int | None,
+    typer.Option(
+        "--fitted",
+        metavar="N",
+        min=0,
+        help="Draws to decode from a mixture fitted to encoded images; 0 for none. Default: the protocol's.",
+    ),
+]
 Seed = Annotated[
     int | None, typer.Option("--seed", metavar="N", min=0, help="Seed of all noise. Default: the protocol's.")
 ]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cli import rendering
+from cli.attribution import attribution, print_attribution
 from cli.number_formats import duration, significant, with_error
 from cli.options import Json
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from scheduler.store.answers import FailedAttempt
     from scheduler.store.base import EvaluationRecord
     from vaeval_core.evaluation_result import Score
+    from vaeval_core.protocol import Protocol
 
 BY_DIMENSION = frozenset({"kl"})
 """Metrics whose components are parts by latent dimension; those of others are for programs (--json)."""
@@ -32,7 +34,7 @@ def show(
         typer.Option(
             "--pictures",
             metavar="FOLDER",
-            help="Also draw its pictures, as evaluation-N.png in this folder; made if missing.",
+            help="Also draw its pictures as PNG files in this folder: samples and reconstructions, interpolations, traversals.",
         ),
     ] = None,
     as_json: Json = False,
@@ -46,21 +48,19 @@ def show(
       vaeval show 12
       vaeval show 12 --pictures pictures/
     """
-    from cli.pictures import require_folder, write_contact_sheet
+    from cli.pictures import require_picture_folder, write_pictures
     from scheduler.composition import open_application
     from scheduler.settings import Settings
 
     if pictures is not None:
-        require_folder(pictures, "--pictures pictures/")
+        require_picture_folder(pictures)
     with open_application(Settings.from_environment()) as application:
         record = application.reads.evaluation(evaluation)
         attempts = application.reads.failed_attempts(evaluation)
-        drawn = None
-        if pictures is not None:
-            drawn = write_contact_sheet(application, [record], pictures / f"evaluation-{evaluation}.png")
+        drawn = [] if pictures is None else write_pictures(application, record, pictures)
     if as_json:
         document = {**_document(record), "failed_attempts": [asdict(attempt) for attempt in attempts]}
-        rendering.document("show", {**document, "pictures_file": drawn})
+        rendering.document("show", {**document, "pictures_file": drawn[0] if drawn else None, "pictures_files": drawn})
         return
     _print_facts(record)
     if record.scores:
@@ -70,6 +70,7 @@ def show(
         if verdict is not None:
             rendering.data("")
             rendering.data(f"posterior collapse: {verdict}")
+        print_attribution(record.scores)
     for line in told(attempts):
         rendering.note(line)
     if record.error:
@@ -77,8 +78,8 @@ def show(
         rendering.note(
             f"Next: put it right, then vaeval retry {record.evaluation_id}, or submit the same checkpoint again."
         )
-    if drawn is not None:
-        rendering.note(f"Pictures: {drawn}")
+    if drawn:
+        rendering.note(f"Pictures: {', '.join(map(str, drawn))}")
 
 
 def told(attempts: Sequence[FailedAttempt], *, latest: int = 6) -> list[str]:
@@ -118,6 +119,7 @@ def _document(record: EvaluationRecord) -> dict[str, Any]:
             }
             for score in record.scores
         ],
+        "attribution": [part.as_document() for part in attribution(record.scores)],
     }
 
 
@@ -143,8 +145,7 @@ def _print_facts(record: EvaluationRecord) -> None:
         "data": f"{record.dataset_name} · images {height}×{width}×{channels}, fit {protocol.image_fit}",
         "protocol": f"{record.protocol_name} · fingerprint {record.fingerprint[:12]}",
         "likelihood": _likelihood(record),
-        "images": f"{protocol.num_samples:,} samples, {protocol.num_reconstructions:,} reconstructions,"
-        f" {protocol.num_reference:,} for reference; seed {protocol.seed}",
+        "images": f"{_streams(protocol)}, {protocol.num_reference:,} for reference; seed {protocol.seed}",
         "features": f"{extractor.name} (version {extractor.version}, {extractor.dimension} numbers,"
         f" resize {extractor.resize}, {extractor.precision})",
         "submitted": f"{record.submitted_at:%Y-%m-%d %H:%M:%S} UTC",
@@ -154,6 +155,15 @@ def _print_facts(record: EvaluationRecord) -> None:
     rows += [("note" if i == 0 else "", text) for i, text in enumerate(record.description.get("notes", []))]
     for name, text in rows:
         rendering.fact(f"{name:<12}", text)
+
+
+def _streams(protocol: Protocol) -> str:
+    words = [f"{protocol.num_samples:,} samples", f"{protocol.num_reconstructions:,} reconstructions"]
+    if protocol.num_interpolations:
+        words.append(f"{protocol.num_interpolations:,} {protocol.interpolation_path} interpolations")
+    if protocol.num_fitted:
+        words.append(f"{protocol.num_fitted:,} from a fitted density")
+    return ", ".join(words)
 
 
 def _model(record: EvaluationRecord) -> str:

@@ -26,6 +26,7 @@ from scheduler.store.base import (
 from vaeval_core.checkpoints.base import CheckpointDescription
 from vaeval_core.errors import ServiceUnreachable
 from vaeval_core.images.base import ImageSet
+from vaeval_core.images.factor_labels import factors_of
 from vaeval_core.metrics.catalogue import default_metrics, metric_versions
 from vaeval_core.presets import ProtocolRequest
 from vaeval_core.protocol import ExtractorSpec
@@ -102,13 +103,10 @@ def prepare(
     dataset = DatasetEntry(digest=images.digest, uri=images.uri, name=images.name, num_images=len(images))
     for shape in dict.fromkeys(checkpoint.image_shape for checkpoint in checkpoints):
         images.check_fit(shape, "crop-bicubic" if request.resize else "exact")
-    num_reference = min(request.reference, len(images))
     requests = []
     for checkpoint in checkpoints:
         metrics = metric_versions(
-            default_metrics(request.samples, num_reference, min(checkpoint.image_shape[:2]))
-            if request.metrics is None
-            else request.metrics
+            _usual_metrics(request, images, checkpoint) if request.metrics is None else request.metrics
         )
         entry = CheckpointEntry(
             digest=checkpoint.digest,
@@ -138,6 +136,18 @@ def prepare(
                 )
             )
     return requests
+
+
+def _usual_metrics(request: ProtocolRequest, images: ImageSet, checkpoint: CheckpointDescription) -> tuple[str, ...]:
+    num_reconstructions = min(request.reconstructions, len(images))
+    return default_metrics(
+        request.samples,
+        min(request.reference, len(images)),
+        min(checkpoint.image_shape[:2]),
+        num_interpolations=min(request.interpolations, num_reconstructions),
+        num_fitted=request.fitted,
+        has_factors=num_reconstructions > 0 and factors_of(images) is not None,
+    )
 
 
 def forward_passes(requests: Sequence[EvaluationRequest]) -> int:

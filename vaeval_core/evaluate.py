@@ -26,12 +26,13 @@ from vaeval_core.accumulators.feature_rows import FeatureRows
 from vaeval_core.accumulators.feature_summary import FeatureSummary
 from vaeval_core.checkpoints.base import VaeAdapter
 from vaeval_core.errors import InvalidInput
-from vaeval_core.evaluation_result import Score
+from vaeval_core.evaluation_result import MetricValue, Score
 from vaeval_core.features.base import FeatureExtractor
 from vaeval_core.images.base import ImageSet
 from vaeval_core.metrics.base import EvaluationSummary
 from vaeval_core.metrics.catalogue import METRICS, needs_of, require_known
 from vaeval_core.metrics.codebook import CodeCounts
+from vaeval_core.metrics.factor_scores import FactorScores
 from vaeval_core.metrics.frechet import fit_gaussian
 from vaeval_core.metrics.gaussian_fit import GaussianFit
 from vaeval_core.metrics.latents import Latents
@@ -40,9 +41,12 @@ from vaeval_core.metrics.reference_rows import ReferenceRows, statistics_arrays
 from vaeval_core.metrics.shard_rows import ShardRows
 from vaeval_core.protocol import Protocol, StreamName
 from vaeval_core.streams.base import ShardArrays, Subject, features_of
+from vaeval_core.streams.fitted import FactsOfFits, SecondStage, facts_of, fit_second_stage, measure_fitted
+from vaeval_core.streams.interpolations import measure_interpolations
 from vaeval_core.streams.reconstructions import encode_images, measure_reconstructions
 from vaeval_core.streams.samples import measure_samples
-from vaeval_core.types import IndexRange, Uint8
+from vaeval_core.streams.strips import measure_strips
+from vaeval_core.types import IndexRange
 
 
 def measure_shard(
@@ -53,6 +57,7 @@ def measure_shard(
     index_range: IndexRange,
     *,
     on_progress: Callable[[int], None] = lambda images_done: None,
+    second_stage: Callable[[Callable[[], SecondStage]], SecondStage] = lambda fit: fit(),
 ) -> ShardArrays:
     """Run every stream of the protocol for the image numbers of a range.
 
@@ -64,22 +69,25 @@ def measure_shard(
         index_range: Image numbers; a stream with fewer images takes part as far as it reaches.
         on_progress: Called after each network batch with the images that are done so far, and again within a batch that
             takes long. May raise to stop.
+        second_stage: Called once if the range has images of the stream `fitted`, with a function that fits; may call it, or
+            give back what it gave for another shard of the same checkpoint and protocol.
 
     Returns:
         For each stream what `streams.base.soundness` gives, and `pictures/*` uint8. As far as the metrics of the protocol
-        need it, `samples/features` (n, d) float32 and the same for reconstructions; `samples/logits` (n, classes) float32
+        need it, `samples/features` (n, d) float32 and the same for other streams; `samples/logits` (n, classes) float32
         if the extractor classifies; one float64 per image for each measurement of reconstructions, of draws (`drawn/*`) and
         of bounds (`likelihood/*`); `posterior/mean` and `posterior/log_variance` (n, k) float32; `codes`;
-        `interventions/response` (m, k) float64 of the first m images.
+        `interventions/response` (m, k) float64 of the first m images; `factors` (n, f) int64; speeds of paths, see
+        `streams.interpolations`; and what the draws are from, see `streams.fitted.facts_of`.
     """
     collected: dict[str, list[NDArray[Any]]] = {}
     done = 0
 
-    def take(part: IndexRange, arrays: ShardArrays) -> None:
+    def take(passes: int, arrays: ShardArrays) -> None:
         nonlocal done
         for name, array in arrays.items():
             collected.setdefault(name, []).append(array)
-        done += len(part)
+        done += passes
         on_progress(done)
 
     subject = Subject(
@@ -90,14 +98,28 @@ def measure_shard(
         needs=needs_of(protocol.metrics),
         on_life=lambda: on_progress(done),
     )
+    draws_any = index_range.up_to(protocol.num_fitted) is not None
+    stage = second_stage(lambda: fit_second_stage(subject)) if draws_any else None
     for block in index_range.blocks(protocol.network_batch):
+        encoded = None
         real = block.up_to(protocol.num_reconstructions)
         if real is not None:
-            take(real, measure_reconstructions(subject, encode_images(subject, real)))
+            encoded = encode_images(subject, real)
+            take(len(real), measure_reconstructions(subject, encoded))
         sampled = block.up_to(protocol.num_samples)
         if sampled is not None:
-            take(sampled, measure_samples(subject, sampled))
-    return {name: np.concatenate(arrays) for name, arrays in collected.items()}
+            take(len(sampled), measure_samples(subject, sampled))
+        between = block.up_to(protocol.num_interpolations)
+        if between is not None:
+            arrays = measure_interpolations(subject, between, encoded)
+            take(len(between) + len(arrays.get("interpolations/feature_speed", ())), arrays)
+        drawn = block.up_to(protocol.num_fitted)
+        if drawn is not None and stage is not None:
+            take(len(drawn), measure_fitted(subject, drawn, stage))
+    whole = {} if stage is None else facts_of(stage)
+    if index_range.start == 0:
+        whole |= measure_strips(subject)
+    return whole | {name: np.concatenate(arrays) for name, arrays in collected.items()}
 
 
 def measure_reference_shard(
@@ -146,19 +168,16 @@ def merge_shards(shards: Iterable[ShardArrays], protocol: Protocol) -> Evaluatio
     Raises:
         InvalidInput: The shards hold more or fewer images than the protocol.
     """
-    counts: dict[StreamName, int] = {
-        "samples": protocol.num_samples,
-        "reconstructions": protocol.num_reconstructions,
-    }
-    counts = {stream: count for stream, count in counts.items() if count}
+    counts = protocol.stream_lengths
     dimension, needs = protocol.extractor.dimension, needs_of(protocol.metrics)
     features = {
         stream: FeatureSummary(count, dimension) for stream, count in counts.items() if f"{stream}/features" in needs
     }
     seen, not_finite = dict.fromkeys(counts, 0), dict.fromkeys(counts, 0)
     values: dict[str, ValueStream] = {}
-    pictures: dict[str, list[Uint8]] = {}
-    num_classes, codes, has_latents = 0, None, False
+    pictures: dict[str, list[NDArray[Any]]] = {}
+    num_classes, num_factors, codes, has_latents = 0, 0, None, False
+    fits = FactsOfFits()
     for shard in shards:
         for stream in counts:
             if f"{stream}/finite" in shard:
@@ -175,12 +194,18 @@ def merge_shards(shards: Iterable[ShardArrays], protocol: Protocol) -> Evaluatio
             counted = CodeCounts.from_rows(shard["codes"], int(shard["codes/size"][0]))
             codes = counted if codes is None else codes.merge(counted)
         has_latents |= "posterior/mean" in shard
+        if "factors" in shard:
+            num_factors = shard["factors"].shape[1]
+        fits.push(shard)
         for name, array in shard.items():
             if name.startswith("pictures/"):
                 pictures.setdefault(name.removeprefix("pictures/"), []).append(array)
+    missing: dict[StreamName, MetricValue] = {} if fits.missing is None else {"fitted": fits.missing}
     for stream, count in counts.items():
-        if seen[stream] != count:
+        if seen[stream] != count and stream not in missing:
             raise _incomplete(f"{seen[stream]} {stream}", count)
+    features = {stream: collector for stream, collector in features.items() if stream not in missing}
+    latents = Latents(shards, protocol.seed) if has_latents else None
     return EvaluationSummary(
         counts=counts,
         num_values=math.prod(protocol.image_shape),
@@ -191,10 +216,17 @@ def merge_shards(shards: Iterable[ShardArrays], protocol: Protocol) -> Evaluatio
         else {},
         values={name: collector.summary() for name, collector in values.items()},
         image_values=ImageValues(shards),
-        latents=Latents(shards, protocol.seed) if has_latents else None,
+        latents=latents,
         codes=codes,
         not_finite=not_finite,
         pictures={name: np.concatenate(arrays) for name, arrays in pictures.items()},
+        missing=missing,
+        notes={"fitted": fits.notes},
+        factor_scores=FactorScores(
+            latents, ShardRows(shards, "factors", (protocol.num_reconstructions, num_factors)), seed=protocol.seed
+        )
+        if latents is not None and num_factors
+        else None,
     )
 
 

@@ -17,8 +17,15 @@ from vaeval_core.shard_plan import NETWORK_BATCH
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
-StreamName = Literal["samples", "reconstructions"]
-"""One kind of generated images: decoded prior draws, or decoded posterior means."""
+StreamName = Literal["samples", "reconstructions", "interpolations", "fitted"]
+"""One kind of generated images: decoded prior draws; decoded posterior means; decoded points between two of these; decoded
+draws from a density that was fitted to encoded images."""
+
+PathKind = Literal["linear", "spherical"]
+"""How one gets from one latent to another: along the straight line, or along an arc around the origin."""
+
+MOST_PATHS = 2048
+"""Interpolations of which a second point is decoded, for path lengths: a mean over paths needs no more."""
 
 ImageFit = Literal["exact", "crop-bicubic"]
 """How stored images become model inputs: only the right size is taken; or centre crop and antialiased bicubic."""
@@ -36,7 +43,13 @@ REFERENCE_STATISTICS: dict[str, tuple[int, frozenset[str]]] = {
 METRICS_OF_DRAWS = frozenset({"log_likelihood", "elbo", "iwae", "bits_per_dim"})
 """Metrics that depend on the number of posterior draws: a protocol without any of them has none."""
 
-_WHERE_NOTHING_IS_SAID: dict[str, Any] = {"num_draws": 0, "likelihood": None}
+_WHERE_NOTHING_IS_SAID: dict[str, Any] = {
+    "num_draws": 0,
+    "likelihood": None,
+    "num_interpolations": 0,
+    "interpolation_path": "linear",
+    "num_fitted": 0,
+}
 """Fields that came later, with the values at which they change no number: left out then, so that fingerprints stay."""
 
 
@@ -74,6 +87,9 @@ class Protocol(_Frozen):
         num_samples: Prior samples to decode; 0 leaves the stream out.
         num_reconstructions: Real images to encode and decode; 0 leaves the stream out.
         num_reference: Real images whose features are compared against.
+        num_interpolations: Points between encoded images to decode, each on a path of its own; 0 leaves the stream out.
+        interpolation_path: Which way these paths go.
+        num_fitted: Draws to decode from a mixture that is fitted to encoded images of the reference; 0 leaves the stream out.
         seed: Seed of all noise.
         extractor: The feature network.
         metrics: Metric name → version of its definition.
@@ -98,6 +114,9 @@ class Protocol(_Frozen):
     image_order: Literal["philox-permutation-1"] = "philox-permutation-1"
     quantisation: Literal["clamp-round"] = "clamp-round"
     network_batch: int = NETWORK_BATCH
+    num_interpolations: int = Field(default=0, ge=0)
+    interpolation_path: PathKind = "linear"
+    num_fitted: int = Field(default=0, ge=0)
 
     @model_serializer(mode="wrap")
     def _without_what_is_not_said(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -141,14 +160,36 @@ class Protocol(_Frozen):
         return hashlib.sha256(canonical_json(content).encode("ascii")).hexdigest()
 
     @property
+    def stream_lengths(self) -> dict[StreamName, int]:
+        """Images of each stream that is asked for."""
+        lengths: dict[StreamName, int] = {
+            "samples": self.num_samples,
+            "reconstructions": self.num_reconstructions,
+            "interpolations": self.num_interpolations,
+            "fitted": self.num_fitted,
+        }
+        return {stream: length for stream, length in lengths.items() if length}
+
+    @property
+    def num_paths(self) -> int:
+        """Interpolations of which a second point is decoded, for metrics of path length."""
+        return 0 if {"ppl", "ppl_pixels"}.isdisjoint(self.metrics) else min(self.num_interpolations, MOST_PATHS)
+
+    @property
+    def extractor_passes(self) -> tuple[int, ...]:
+        """How far each pass through the extractor reaches: image i takes one for every number above i."""
+        second_points = (self.num_paths,) if "ppl" in self.metrics else ()
+        return (*self.stream_lengths.values(), *second_points)
+
+    @property
     def num_images(self) -> int:
         """Images of the longest stream: how far the shard plan of an evaluation reaches."""
-        return max(self.num_samples, self.num_reconstructions)
+        return max(self.stream_lengths.values(), default=0)
 
     @property
     def forward_passes(self) -> int:
         """Images that go through the extractor for one checkpoint, the reference not counted: the unit of cost."""
-        return self.num_samples + self.num_reconstructions
+        return sum(self.extractor_passes)
 
 
 def canonical_json(value: Any) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 
 from vaeval_core.checkpoints.base import Posterior
 from vaeval_core.errors import ImagesRejected
+from vaeval_core.images.factor_labels import FactorLabels
 from vaeval_core.likelihood import Likelihood
 from vaeval_core.protocol import ExtractorSpec, ImageFit
 from vaeval_core.protocol import Protocol as EvaluationProtocol
@@ -27,11 +28,13 @@ class ImagesInMemory:
     uri: str = "memory:images"
     name: str = "images in memory"
     skipped: tuple[str, ...] = ()
+    factors: FactorLabels | None = None
 
     @property
     def digest(self) -> str:
-        """sha256 of shape and pixels."""
-        return hashlib.sha256(repr(self.array.shape).encode() + self.array.tobytes()).hexdigest()
+        """sha256 of shape, pixels and factors."""
+        content = repr(self.array.shape).encode() + self.array.tobytes()
+        return hashlib.sha256(content + (b"" if self.factors is None else self.factors.digest)).hexdigest()
 
     def __len__(self) -> int:
         return len(self.array)

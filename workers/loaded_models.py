@@ -19,6 +19,7 @@ from vaeval_core.checkpoints.base import VaeAdapter
 from vaeval_core.features.base import FeatureExtractor
 from vaeval_core.images.base import ImageSet
 from vaeval_core.protocol import ExtractorSpec
+from vaeval_core.streams.fitted import SecondStage
 
 _LOG = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ class LoadedModels:
         self._adapters: _MostRecent[VaeAdapter] = _MostRecent(2)
         self._extractors: _MostRecent[FeatureExtractor] = _MostRecent(2)
         self._images: _MostRecent[ImageSet] = _MostRecent(2)
+        self._second_stages: _MostRecent[SecondStage] = _MostRecent(2)
 
     def adapter(self, checkpoint: CheckpointLocation) -> VaeAdapter:
         """The checkpoint, loaded and tried out.
@@ -88,6 +90,12 @@ class LoadedModels:
 
         # A set reads its files when it is asked for images: the same images at another path are another set.
         return self._images.get((uri, digest), lambda: open_images(uri, digest, self._manifest(digest)))
+
+    def second_stage(
+        self, checkpoint: CheckpointLocation, fingerprint: str, fit: Callable[[], SecondStage]
+    ) -> SecondStage:
+        """What was fitted to the latents of a checkpoint under a protocol; fitted now if it was not."""
+        return self._second_stages.get((checkpoint.digest, fingerprint), fit)
 
     def _manifest(self, digest: str) -> bytes | None:
         key = manifest_key(digest)

@@ -171,10 +171,17 @@ class ShardRunner:
                 images, extractor, claim.protocol, claim.index_range, on_progress=on_progress
             )
         else:
-            adapter = self._models.adapter(claim.checkpoint)
+            checkpoint = claim.checkpoint
+            adapter = self._models.adapter(checkpoint)
             started = time.perf_counter()
             arrays = measure_shard(
-                adapter, images, extractor, claim.protocol, claim.index_range, on_progress=on_progress
+                adapter,
+                images,
+                extractor,
+                claim.protocol,
+                claim.index_range,
+                on_progress=on_progress,
+                second_stage=lambda fit: self._models.second_stage(checkpoint, claim.protocol.fingerprint, fit),
             )
         return arrays, time.perf_counter() - started
 

@@ -26,7 +26,7 @@ class PlannedShards:
 
     Attributes:
         ranges: Image numbers of each, in order.
-        limits: Lengths of the streams: image i takes one forward pass for each stream that is longer than i.
+        limits: How far each pass through the extractor reaches: image i takes one for each limit above i.
         priority: Higher goes first.
     """
 
@@ -37,8 +37,7 @@ class PlannedShards:
     @classmethod
     def of_evaluation(cls, request: EvaluationRequest) -> PlannedShards:
         """The plan of the evaluation itself."""
-        limits = (request.protocol.num_samples, request.protocol.num_reconstructions)
-        return cls(tuple(request.shards), limits, request.priority)
+        return cls(tuple(request.shards), request.protocol.extractor_passes, request.priority)
 
     @classmethod
     def of_reference(cls, request: EvaluationRequest, priority: int) -> PlannedShards:

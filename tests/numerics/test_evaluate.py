@@ -15,6 +15,7 @@ from vaeval_core.evaluate import (
     score,
 )
 from vaeval_core.evaluation_result import MetricValue
+from vaeval_core.images.factor_labels import FactorLabels
 from vaeval_core.likelihood import Likelihood
 from vaeval_core.metrics.catalogue import METRICS, metric_versions
 from vaeval_core.protocol import Protocol
@@ -27,8 +28,10 @@ from vaeval_core.types import Float32, IndexRange
 EXTRACTOR = PixelExtractor(2)
 
 
-def real_images(count: int) -> ImagesInMemory:
-    return ImagesInMemory(np.random.default_rng(5).integers(0, 256, (count, 1, 2, 1), dtype=np.uint8))
+def real_images(count: int, *, factors: bool = False) -> ImagesInMemory:
+    pixels = np.random.default_rng(5).integers(0, 256, (count, 1, 2, 1), dtype=np.uint8)
+    labels = FactorLabels(("first", "second"), pixels[:, 0, :, 0] // 64 % 4) if factors else None
+    return ImagesInMemory(pixels, factors=labels)
 
 
 def evaluate(
@@ -80,13 +83,15 @@ def test_scores_of_a_vae_with_known_answers() -> None:
 
 @pytest.mark.parametrize("shard_sizes", [[90], [32, 32, 26], [1, 2, 3, 84], [45, 45], [33, 57]])
 def test_how_the_work_is_cut_changes_no_bit(shard_sizes: list[int]) -> None:
-    images = real_images(130)
+    images = real_images(130, factors=True)
     protocol = protocol_for(
         images,
         EXTRACTOR,
         metric_versions(),
         num_samples=70,
         num_reconstructions=90,
+        num_interpolations=65,
+        num_fitted=40,
         num_draws=3,
         likelihood=Likelihood(kind="gaussian", sigma=0.2),
     )
@@ -98,15 +103,17 @@ def test_how_the_work_is_cut_changes_no_bit(shard_sizes: list[int]) -> None:
         "inception_score",  # pixels do not classify
         *("ssim", "ms_ssim", "ssim_drawn", "ms_ssim_drawn"),  # two pixels have no window
         *("codebook_usage", "codebook_perplexity", "codebook_rate"),
+        "dci_completeness",  # there is one latent
     }
     for name in METRICS:
         assert cut[name] == whole[name]
-    for name in ("fid", "rfid"):
-        assert whole[name].std_error is not None
+    for name in ("fid", "rfid", "fid_interpolations", "fid_fitted"):
+        assert whole[name].influence is not None
         np.testing.assert_array_equal(cut[name].influence, whole[name].influence)
     for name, pictures in whole["pictures"].items():
         np.testing.assert_array_equal(cut["pictures"][name], pictures)
-        assert len(pictures) == NUM_PICTURES
+    for name in ("originals", "reconstructions", "samples"):
+        assert len(whole["pictures"][name]) == NUM_PICTURES
 
 
 def test_the_network_always_sees_one_batch_size_and_one_place_per_image() -> None:

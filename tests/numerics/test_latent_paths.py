@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from vaeval_core.errors import InvalidInput
-from vaeval_core.generation.latent_paths import PathKind, linear, points_between, spherical, whole_paths
+from vaeval_core.generation.latent_paths import linear, points_between, spherical, whole_paths
+from vaeval_core.protocol import PathKind
 from vaeval_core.types import Float32, Float64
 
 

@@ -16,6 +16,7 @@ Source: Ghosh et al. 2020, arXiv:1903.12436, section 4: ten components with full
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -36,6 +37,7 @@ ADDED_VARIANCE = 1e-6
 """Added to every variance, as a share of the latent dimension's own, so that no component is infinitely thin."""
 
 _MOST_STEPS = 200
+_STEPS_AT_ONCE = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +68,13 @@ class MixtureFit:
         return cls(arrays["weights"], arrays["means"], arrays["factors"], tuple(notes.splitlines()))
 
 
-def fit_mixture(latents: ArrayLike, *, seed: int, num_components: int = NUM_COMPONENTS) -> MixtureFit:
+def fit_mixture(
+    latents: ArrayLike,
+    *,
+    seed: int,
+    num_components: int = NUM_COMPONENTS,
+    on_progress: Callable[[], None] = lambda: None,
+) -> MixtureFit:
     """Fit a mixture with full covariances by expectation maximisation.
 
     Each latent dimension is standardised for the fit, so that its scale does not matter; one that never changes keeps its
@@ -77,6 +85,7 @@ def fit_mixture(latents: ArrayLike, *, seed: int, num_components: int = NUM_COMP
             narrower than what the decoder was trained on.
         seed: Where the fit begins.
         num_components: m; fewer are fitted where fewer rows differ.
+        on_progress: Called every few steps of the fit. May raise to stop.
 
     Raises:
         InvalidInput: The latents are no table of finite numbers, or have more than 512 dimensions; or m is below 1.
@@ -99,7 +108,7 @@ def fit_mixture(latents: ArrayLike, *, seed: int, num_components: int = NUM_COMP
             f"{num_images} latents of {varying.sum()} dimensions are few for {num_components} components: draws stay close to "
             "the encoded images."
         )
-    model, converged = _fit(standardised, num_components, seed)
+    model, converged = _fit(standardised, num_components, seed, on_progress)
     if not converged:
         notes.append(f"The fit of the mixture did not converge within {_MOST_STEPS} steps.")
     means = np.where(varying, centre, table[0]) * np.ones((num_components, 1))
@@ -165,13 +174,24 @@ def _checked(latents: ArrayLike, num_components: int) -> Float64:
     return table.astype(np.float64)
 
 
-def _fit(standardised: Float64, num_components: int, seed: int) -> tuple[Any, bool]:
+def _fit(standardised: Float64, num_components: int, seed: int, on_progress: Callable[[], None]) -> tuple[Any, bool]:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
     from threadpoolctl import threadpool_limits
 
-    model = GaussianMixture(num_components, reg_covar=ADDED_VARIANCE, max_iter=_MOST_STEPS, random_state=seed % 2**32)
+    # With a warm start each call goes on where the one before ended: the steps are those of a single call.
+    model = GaussianMixture(
+        num_components,
+        reg_covar=ADDED_VARIANCE,
+        max_iter=_STEPS_AT_ONCE,
+        warm_start=True,
+        random_state=seed % 2**32,
+    )
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore", ConvergenceWarning)  # told by a note instead
-        model.fit(standardised)
+        for _ in range(_MOST_STEPS // _STEPS_AT_ONCE):
+            model.fit(standardised)
+            on_progress()
+            if model.converged_:
+                break
     return model, bool(model.converged_)

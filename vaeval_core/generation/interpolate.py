@@ -18,7 +18,8 @@ from vaeval_core.generation.interpolation_pairs import (
     next_fractions,
     pairing_block,
 )
-from vaeval_core.generation.latent_paths import PathKind, points_between, whole_paths
+from vaeval_core.generation.latent_paths import points_between, whole_paths
+from vaeval_core.protocol import PathKind
 from vaeval_core.types import Float32, Float64, IndexRange
 
 ReadImages = Callable[[IndexRange], Float32]

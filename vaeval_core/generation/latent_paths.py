@@ -14,14 +14,11 @@ White 2016, arXiv:1609.04468; for unequal lengths theirs bulges, while this one 
 
 from __future__ import annotations
 
-from typing import Literal
-
 import numpy as np
 
 from vaeval_core.errors import InvalidInput
+from vaeval_core.protocol import PathKind
 from vaeval_core.types import Float32, Float64
-
-PathKind = Literal["linear", "spherical"]
 
 _LEAST_SINE = 1e-7
 """Below it the plane of two directions is lost in rounding: they are parallel, or opposite."""

@@ -82,6 +82,11 @@ def decode_posterior_draws(
             )
 
 
+def first_draw(posterior: Posterior, index_range: IndexRange, *, seed: int) -> Float64:
+    """Draw 0 of each image of a range, (n, k), from a posterior that can be drawn from; not decoded."""
+    return _draw(posterior, standard_normal(seed, "posterior", index_range, posterior.mean.shape[1]))[0]
+
+
 def _draw(posterior: Posterior, noise: Float32) -> tuple[Float64, Float64]:
     """Latents (n, k) that the noise makes of a posterior, and ln p(z) - ln q(z|x) of each, (n,)."""
     if posterior.covariance_factor is not None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vaeval_core.accumulators.feature_moments import FeatureMoments
 from vaeval_core.accumulators.feature_rows import FeatureRows
@@ -14,13 +15,13 @@ from vaeval_core.accumulators.value_moments import ValueMoments
 from vaeval_core.errors import InvalidInput
 from vaeval_core.evaluation_result import MetricValue
 from vaeval_core.metrics.codebook import CodeCounts
+from vaeval_core.metrics.factor_scores import FactorScores
 from vaeval_core.metrics.feature_blocks import FeatureBlocks, as_blocks
 from vaeval_core.metrics.gaussian_fit import GaussianFit
 from vaeval_core.metrics.latents import Latents
 from vaeval_core.metrics.measured_values import ImageValues
 from vaeval_core.metrics.reference_rows import ReferenceRows
 from vaeval_core.protocol import StreamName
-from vaeval_core.types import Uint8
 
 MOST_OUTSIDE = 0.01
 """Share of a decoder's values outside [0, 1] that is not worth a word."""
@@ -46,7 +47,10 @@ class EvaluationSummary:
         latents: The posteriors, for metrics that look at all of them together.
         codes: How often each entry of the codebook occurs; None for a model without one.
         not_finite: Stream → how many of its images hold values that are not finite.
-        pictures: `originals`, `reconstructions`, `samples` → the first few images, uint8.
+        pictures: `originals`, `reconstructions`, `samples` → the first few images, uint8; and what `streams.strips` names.
+        missing: Stream → the value of its metrics, where the checkpoint can have no such stream.
+        notes: Stream → what a reader of its metrics must know, a sentence each.
+        factor_scores: Scores of disentanglement; None where the images have no factors, or the protocol does not ask.
     """
 
     counts: Mapping[StreamName, int] = field(default_factory=dict)
@@ -60,7 +64,10 @@ class EvaluationSummary:
     latents: Latents | None = None
     codes: CodeCounts | None = None
     not_finite: Mapping[StreamName, int] = field(default_factory=dict)
-    pictures: Mapping[str, Uint8] = field(default_factory=dict)
+    pictures: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    missing: Mapping[StreamName, MetricValue] = field(default_factory=dict)
+    notes: Mapping[StreamName, tuple[str, ...]] = field(default_factory=dict)
+    factor_scores: FactorScores | None = None
 
 
 def not_finite(summary: EvaluationSummary, stream: StreamName) -> MetricValue | None:
@@ -84,6 +91,8 @@ def not_finite(summary: EvaluationSummary, stream: StreamName) -> MetricValue | 
 def unusable(summary: EvaluationSummary, stream: StreamName) -> MetricValue | None:
     """The value of every metric of the features of a stream that it has not, or not all of them finite; None if it has."""
     features = summary.features.get(stream)
+    if stream in summary.missing:
+        return summary.missing[stream]
     if features is None:
         return MetricValue.not_applicable(f"The protocol has no {stream}.")
     without_number = not_finite(summary, stream)

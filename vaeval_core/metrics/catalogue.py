@@ -12,6 +12,7 @@ from vaeval_core.metrics.base import Metric
 from vaeval_core.metrics.divergence import divergence_to_prior
 from vaeval_core.metrics.fidelity import frechet_distance_of_reconstructions, frechet_distance_of_samples
 from vaeval_core.metrics.latent_metrics import LATENT_METRICS
+from vaeval_core.metrics.latent_space_catalogue import OF_FACTORS, OF_FITTED, OF_INTERPOLATIONS, inapplicable
 from vaeval_core.metrics.likelihood_metrics import LIKELIHOOD_METRICS
 from vaeval_core.metrics.ndb import NUM_BINS
 from vaeval_core.metrics.reconstruction_metrics import (
@@ -151,6 +152,9 @@ METRICS: dict[str, Metric] = {
         *RECONSTRUCTION_METRICS,
         *LIKELIHOOD_METRICS,
         *LATENT_METRICS,
+        *OF_INTERPOLATIONS,
+        *OF_FITTED,
+        *OF_FACTORS,
     )
 }
 
@@ -182,15 +186,27 @@ ONLY_ON_REQUEST = frozenset(
 """What a protocol must name: the comments say why."""
 
 
-def default_metrics(num_samples: int, num_reference: int, shorter_side: int) -> tuple[str, ...]:
+def default_metrics(
+    num_samples: int,
+    num_reference: int,
+    shorter_side: int,
+    *,
+    num_interpolations: int = 0,
+    num_fitted: int = 0,
+    has_factors: bool = False,
+) -> tuple[str, ...]:
     """What is computed where a protocol does not say: all that such images, and so many, make cheap and meaningful.
 
     Args:
         num_samples: Samples of the protocol.
         num_reference: Real images to compare with.
         shorter_side: Of an image, in pixels.
+        num_interpolations: Interpolations of the protocol.
+        num_fitted: Draws from the fitted density.
+        has_factors: Whether the data set has factors, and images of it are encoded.
     """
     left_out = set(ONLY_ON_REQUEST)
+    left_out |= inapplicable(num_interpolations=num_interpolations, num_fitted=num_fitted, has_factors=has_factors)
     if not 0 < num_samples <= MOST_PAIRED_IMAGES or num_reference > MOST_PAIRED_IMAGES:
         left_out |= REFERENCE_STATISTICS["pairs"][1]
     if not num_samples or num_reference < FEWEST_IMAGES_OF_BINS:

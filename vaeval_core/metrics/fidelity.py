@@ -110,6 +110,16 @@ def frechet_distance_of_reconstructions(summary: EvaluationSummary, reference: G
     return _distance_of_stream("reconstructions", summary, reference)
 
 
+def frechet_distance_of_interpolations(summary: EvaluationSummary, reference: GaussianFit) -> MetricValue:
+    """Decoded points between two posterior means against real images."""
+    return _distance_of_stream("interpolations", summary, reference)
+
+
+def frechet_distance_of_fitted(summary: EvaluationSummary, reference: GaussianFit) -> MetricValue:
+    """Decoded draws from the density fitted to encoded images against real images."""
+    return _distance_of_stream("fitted", summary, reference)
+
+
 def _distance_of_stream(stream: StreamName, summary: EvaluationSummary, reference: GaussianFit) -> MetricValue:
     without_number = unusable(summary, stream)
     if without_number is not None:
@@ -117,4 +127,5 @@ def _distance_of_stream(stream: StreamName, summary: EvaluationSummary, referenc
     features = summary.features[stream]
     rows = summary.rows.get(stream)
     value = frechet_value(features, None if rows is None else as_blocks(rows, stream), reference)
-    return replace(value, warnings=(*outside_warnings(summary, stream), *value.warnings))
+    warnings = (*outside_warnings(summary, stream), *summary.notes.get(stream, ()), *value.warnings)
+    return replace(value, warnings=warnings)

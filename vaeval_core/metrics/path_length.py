@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from vaeval_core.errors import TooFewImages
 from vaeval_core.evaluation_result import MetricValue
+from vaeval_core.metrics.base import EvaluationSummary, outside_warnings
+from vaeval_core.metrics.gaussian_fit import GaussianFit
 from vaeval_core.types import Float64
 
 TRIMMED_PERCENT = 1
@@ -72,3 +76,21 @@ def _require_two(values: Float64) -> None:
             expected="2 or more",
             next_step="interpolate between more images",
         )
+
+
+def path_length_in_features(summary: EvaluationSummary, reference: GaussianFit) -> MetricValue:
+    """Perceptual path length of the interpolations."""
+    return _of_interpolations(summary, "interpolations/feature_speed")
+
+
+def path_length_in_pixels(summary: EvaluationSummary, reference: GaussianFit) -> MetricValue:
+    """The same from decoder output that is not rounded."""
+    return _of_interpolations(summary, "interpolations/pixel_speed")
+
+
+def _of_interpolations(summary: EvaluationSummary, speeds: str) -> MetricValue:
+    values = np.empty(0) if summary.image_values is None else summary.image_values.columns(speeds)[0]
+    if not len(values):
+        return MetricValue.not_applicable("The protocol has no interpolations.")
+    value = path_length(values)
+    return replace(value, warnings=(*outside_warnings(summary, "interpolations"), *value.warnings))

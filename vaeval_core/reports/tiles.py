@@ -17,13 +17,16 @@ def as_tiles(pictures: Uint8, wanted_side: int) -> Uint8:
     Returns:
         (n, h', w', 3) uint8: h' / h and w' / w are one whole number, or one over it (rounded up).
     """
-    longer = max(pictures.shape[1:3])
-    colour = np.broadcast_to(pictures, (*pictures.shape[:3], 3))
-    reduction = round(longer / wanted_side)
-    if reduction > 1:
-        return _averaged(colour, reduction)
-    times = max(1, round(wanted_side / longer))
+    small = reduced(pictures, wanted_side)
+    colour = np.broadcast_to(small, (*small.shape[:3], 3))
+    times = max(1, round(wanted_side / max(small.shape[1:3])))
     return np.repeat(np.repeat(colour, times, axis=1), times, axis=2)
+
+
+def reduced(pictures: Uint8, wanted_side: int) -> Uint8:
+    """Pictures (n, h, w, c) as small as `as_tiles` would make them; those that it would not reduce stay as they are."""
+    reduction = round(max(pictures.shape[1:3]) / wanted_side)
+    return _averaged(pictures, reduction) if reduction > 1 else pictures
 
 
 def mosaic(

@@ -20,6 +20,7 @@ from vaeval_core.generation.likelihood_bounds import DrawPlan, measure_posterior
 from vaeval_core.generation.posterior_divergence import divergence_parts
 from vaeval_core.generation.posterior_draws import can_be_drawn_from
 from vaeval_core.generation.reconstruct import decode_means, encode
+from vaeval_core.images.factor_labels import factors_of
 from vaeval_core.images.intensities import has_levels, read_intensities
 from vaeval_core.measurements.reconstruction_measurements import measure_reconstruction
 from vaeval_core.quantisation import to_uint8
@@ -62,6 +63,7 @@ def measure_reconstructions(subject: Subject, encoded: EncodedImages) -> ShardAr
         **_posterior_arrays(subject, encoded.posterior),
         **_draws(subject, encoded),
         **_interventions(subject, encoded),
+        **_factors(subject, block),
         **pictures_of(block, originals=to_uint8(encoded.images), reconstructions=pixels),
     }
     if "reconstructions/features" in subject.needs:
@@ -88,6 +90,12 @@ def _posterior_arrays(subject: Subject, posterior: Posterior) -> ShardArrays:
         # The KL follows from it; numbers as large as a latent are stored once.
         arrays["posterior/log_variance"] = posterior.log_variance
     return arrays
+
+
+def _factors(subject: Subject, block: IndexRange) -> ShardArrays:
+    """The factors behind the images, where they are known."""
+    factors = factors_of(subject.images) if "factors" in subject.needs else None
+    return {} if factors is None else {"factors": factors.rows(block)}
 
 
 def _draws(subject: Subject, encoded: EncodedImages) -> ShardArrays:

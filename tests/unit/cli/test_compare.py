@@ -24,6 +24,7 @@ Vaeval = Callable[..., Outcome]
 
 
 SIZES = ("--samples", "150", "--reconstructions", "100", "--reference", "200", "--extractor", "pixels-8x8")
+SIZES += ("--interpolations", "0", "--fitted", "0")
 WORSE, BETTER = "runs/step-8", "runs/step-12"
 
 

@@ -212,8 +212,8 @@ class TestForecast:
         self, vaeval: Vaeval, checkpoints: Path, submitted: Outcome
     ) -> None:
         outcome = vaeval("submit", checkpoints, "--data", "digits:test", *SMALL, "--wait", "--timeout", "0")
-        # 40 samples and 40 reconstructions of each of two checkpoints, and a reference of 64.
-        work = "224 images to go through the feature network. No worker is running; start one: vaeval worker"
+        # Five times 40 images of each of two checkpoints, and a reference of 64.
+        work = "464 images to go through the feature network. No worker is running; start one: vaeval worker"
         assert work in outcome.err
         assert outcome.err.index(work) < outcome.err.index("waiting: ")
 
@@ -232,8 +232,8 @@ class TestForecast:
         # The broker is down: the first submission only registers the work, the second has nothing to announce.
         vaeval("submit", checkpoints, "--data", "digits:test", *SMALL, "--seed", "1")
         outcome = vaeval("submit", checkpoints, "--data", "digits:test", *SMALL, "--seed", "1")
-        # 160 images are left, for the reference is there; two workers at half an image a second need 160 s.
-        assert "160 images to go through the feature network: about 2 min 40 s if nothing else" in outcome.err
+        # 400 images are left, for the reference is there; two workers at half an image a second need 400 s.
+        assert "400 images to go through the feature network: about 6 min 40 s if nothing else" in outcome.err
         assert "2 workers are running, at 0.5 images/s each" in outcome.err
 
     def test_what_is_finished_needs_no_forecast(self, vaeval: Vaeval, checkpoints: Path, finished: Outcome) -> None:

@@ -135,6 +135,12 @@ def test_the_pictures_are_kept_and_the_shard_files_are_not(application: Applicat
         "originals": (16, 8, 8, 1),
         "reconstructions": (16, 8, 8, 1),
         "samples": (16, 8, 8, 1),
+        "linear": (4, 8, 8, 8, 1),
+        "spherical": (4, 8, 8, 8, 1),
+        "traversals": (2, 7, 8, 8, 1),
+        "traversal_values": (7,),
+        "traversal_dimensions": (2,),
+        "traversal_nats": (2,),
     }
     assert not any(artifact(application, file.key).exists() for file in claim.shards)
 

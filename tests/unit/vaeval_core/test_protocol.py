@@ -29,13 +29,21 @@ def resolved(request: ProtocolRequest, dataset_size: int = 1000) -> Protocol:
 
 
 def test_the_fingerprint_is_the_digest_of_sorted_json() -> None:
-    protocol = resolved(PRESETS["quick"])
+    protocol = resolved(PRESETS["standard"])
     text = json.dumps(protocol.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
     assert protocol.fingerprint == hashlib.sha256(text.encode()).hexdigest()
 
 
+def test_streams_that_are_not_asked_for_leave_the_fingerprint_as_it_was_before_there_were_any() -> None:
+    protocol = resolved(PRESETS["quick"])
+    assert "interpolation" not in protocol.canonical_json()
+    assert "fitted" not in protocol.canonical_json()
+    wish = PRESETS["quick"].model_copy(update={"interpolation_path": "spherical"})
+    assert resolved(wish).fingerprint == protocol.fingerprint
+
+
 def test_whatever_changes_a_number_changes_the_fingerprint() -> None:
-    base = resolved(PRESETS["quick"])
+    base = resolved(PRESETS["standard"])
     changes = {
         "dataset_digest": "c" * 64,
         "image_shape": (16, 16, 1),
@@ -43,6 +51,9 @@ def test_whatever_changes_a_number_changes_the_fingerprint() -> None:
         "num_samples": 499,
         "num_reconstructions": 499,
         "num_reference": 499,
+        "num_interpolations": 499,
+        "interpolation_path": "spherical",
+        "num_fitted": 499,
         "seed": 1,
         "extractor": EXTRACTOR.model_copy(update={"weights_digest": "d" * 64}),
         "metrics": {"fid": 2},
@@ -136,8 +147,19 @@ def test_a_stored_protocol_reads_back_equal() -> None:
 def test_a_small_data_set_limits_what_is_real_but_not_the_samples() -> None:
     protocol = resolved(PRESETS["standard"], dataset_size=300)
     assert (protocol.num_samples, protocol.num_reconstructions, protocol.num_reference) == (10_000, 300, 300)
+    assert (protocol.num_interpolations, protocol.num_fitted) == (300, 5000)
     assert protocol.num_images == 10_000
-    assert protocol.forward_passes == 10_300
+    assert protocol.forward_passes == 10_000 + 300 + 300 + 5000
+
+
+def test_path_lengths_take_another_pass_for_some_of_the_interpolations() -> None:
+    base = resolved(PRESETS["full"], dataset_size=60_000)
+    assert base.extractor_passes == (50_000, 50_000, 10_000, 10_000)
+    for metrics, paths, passes in (({"ppl": 1}, 2048, (2048,)), ({"ppl_pixels": 1}, 2048, ())):
+        protocol = base.model_copy(update={"metrics": metrics})
+        assert protocol.num_paths == paths
+        assert protocol.extractor_passes == (*base.extractor_passes, *passes)
+    assert base.num_paths == 0
 
 
 def test_one_image_is_no_data_set() -> None:
@@ -145,7 +167,7 @@ def test_one_image_is_no_data_set() -> None:
         resolved(PRESETS["quick"], dataset_size=1)
 
 
-@pytest.mark.parametrize("stream", ["samples", "reconstructions"])
+@pytest.mark.parametrize("stream", ["samples", "reconstructions", "interpolations", "fitted"])
 def test_one_image_in_a_stream_is_too_few(stream: str) -> None:
     request = ProtocolRequest(name="tiny").model_copy(update={stream: 1})
     with pytest.raises(TooFewImages, match=rf"Received: {stream}=1 Expected: 0 to leave them out, or at least 2"):

@@ -19,9 +19,10 @@ from vaeval_core.generation.interpolation_pairs import (
     next_fractions,
     pairing_block,
 )
-from vaeval_core.generation.latent_paths import PathKind, points_between
+from vaeval_core.generation.latent_paths import points_between
 from vaeval_core.generation.traverse import most_used_dimensions, prior_quantiles, traverse
 from vaeval_core.likelihood import Likelihood
+from vaeval_core.protocol import PathKind
 from vaeval_core.types import Float32, ImageShape, IndexRange
 
 BATCH = 8
