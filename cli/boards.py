@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 from cli import rendering
 from cli.board_columns import USUAL, ScoreColumn
 from cli.number_formats import count, id_list, with_error
+from cli.seed_boards import alike_but_for_seed, evaluation_seed_boards, print_seed_boards
 from cli.ties import Row, Ties, about_ties, ties_among
 
 if TYPE_CHECKING:
     from scheduler.store.artifacts import ArtifactStore
-    from scheduler.store.base import ReadStore
+    from scheduler.store.base import EvaluationRecord, ReadStore
     from vaeval_core.protocol import ExtractorSpec
 
 COMPARABLE_EXTRACTORS = frozenset({"inception-v3-fid"})
@@ -54,8 +55,22 @@ def print_tables(
     *,
     marked: Collection[int] = (),
     scores: Sequence[ScoreColumn] = USUAL,
+    several: Sequence[Row] | None = None,
+    top: int | None = None,
 ) -> None:
-    """One table per fingerprint; marked rows have a ▸ before their rank, tied ones share =1. Then what a reader must know."""
+    """One table per fingerprint, then means over seeds where there are several, then what a reader must know.
+
+    Args:
+        reads: Where records and warnings are.
+        rows: What to show, with the scores that are shown.
+        ties: Where rows stand against the best of their board.
+        marked: Ids of rows with a ▸ before their rank.
+        scores: Which scores.
+        several: Rows of several seeds, to take means of; by default those among the rows.
+        top: Rows of each table of means; None for all.
+    """
+    several = alike_but_for_seed(rows) if several is None else several
+    records = _records(reads, rows, several)
     for number, board in enumerate(by_fingerprint(rows)):
         if number:
             rendering.data("")
@@ -68,7 +83,9 @@ def print_tables(
             rendering.note(
                 f"No room for {', '.join(hidden)}: widen the terminal, or `vaeval leaderboard --format csv`."
             )
-    for warning in _warnings(reads, rows):
+    over_seeds = evaluation_seed_boards(several, records.values(), [score.column for score in scores])
+    print_seed_boards([board.best(top) for board in over_seeds], scores)
+    for warning in _warnings(records, rows):
         rendering.note(warning)
     if any(row["evaluation"] in marked for row in rows):
         rendering.note("▸ marks the evaluations of this command.")
@@ -128,15 +145,18 @@ def _with_shares(kind: str, shares: Sequence[float]) -> str:
 
 def as_markdown(rows: Sequence[Row], *, tied: Collection[int] = (), scores: Sequence[ScoreColumn] = USUAL) -> str:
     """The same tables in Markdown."""
-    blocks = []
-    for board in by_fingerprint(rows):
-        columns, cells = as_cells(board, tied=tied, scores=scores)
-        titles = [column.title for column in columns]
-        rule = ["---:" if column.align == "right" else "---" for column in columns]
-        lines = [_markdown_line(line) for line in (titles, rule, *cells)]
-        caption = " · ".join(caption_parts(board[0]))
-        blocks.append("\n".join([f"**{_markdown_text(caption)}**", "", *lines]))
-    return "\n\n".join(blocks)
+    return "\n\n".join(
+        markdown_table(caption_parts(board[0]), *as_cells(board, tied=tied, scores=scores))
+        for board in by_fingerprint(rows)
+    )
+
+
+def markdown_table(caption: Sequence[str], columns: Sequence[rendering.Column], cells: Sequence[Sequence[str]]) -> str:
+    """One table under a line in bold."""
+    titles = [column.title for column in columns]
+    rule = ["---:" if column.align == "right" else "---" for column in columns]
+    lines = [_markdown_line(line) for line in (titles, rule, *cells)]
+    return "\n".join([f"**{_markdown_text(' · '.join(caption))}**", "", *lines])
 
 
 def as_csv(rows: Sequence[Row]) -> str:
@@ -205,14 +225,22 @@ def _text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _warnings(reads: ReadStore, rows: Sequence[Row]) -> list[str]:
-    """Which FID compares with nothing published: one look at each fingerprint, all in one query."""
-    with_fid = {row["fingerprint"]: row for row in rows if row["fid"] is not None}
-    if not with_fid:
-        return []
-    records = reads.evaluations([row["evaluation"] for row in with_fid.values()])
-    extractors = {record.fingerprint: record.protocol.extractor for record in records}
-    found = [why_not_published(row, extractors[fingerprint]) for fingerprint, row in with_fid.items()]
+def _records(reads: ReadStore, rows: Sequence[Row], several: Sequence[Row]) -> dict[int, EvaluationRecord]:
+    """Evaluation → its record, for one of each fingerprint that has FID, and for those of several seeds: one question."""
+    ids = {row["evaluation"] for row in (*_one_of_each(rows).values(), *several)}
+    return {record.evaluation_id: record for record in reads.evaluations(sorted(ids))} if ids else {}
+
+
+def _one_of_each(rows: Sequence[Row]) -> dict[str, Row]:
+    """Fingerprint → one of its rows with FID."""
+    return {row["fingerprint"]: row for row in rows if row["fid"] is not None}
+
+
+def _warnings(records: Mapping[int, EvaluationRecord], rows: Sequence[Row]) -> list[str]:
+    """Which FID compares with nothing published."""
+    found = [
+        why_not_published(row, records[row["evaluation"]].protocol.extractor) for row in _one_of_each(rows).values()
+    ]
     return list(dict.fromkeys(sentence for sentence in found if sentence is not None))
 
 

@@ -9,10 +9,18 @@ from typing import Annotated
 import typer
 
 from cli import rendering
-from cli.board_columns import USUAL, columns_named, with_scores
-from cli.boards import as_csv, as_markdown, by_fingerprint, print_tables
+from cli.board_columns import USUAL, ScoreColumn, columns_named, with_scores
+from cli.boards import as_csv, as_markdown, by_fingerprint, markdown_table, print_tables
 from cli.number_formats import count
 from cli.options import Json
+from cli.seed_boards import (
+    SeedBoard,
+    alike_but_for_seed,
+    cells_of,
+    evaluation_seed_boards,
+    print_seed_boards,
+    training_seed_boards,
+)
 from cli.ties import Row, Ties, ties_among
 from vaeval_core.errors import InvalidInput, NotFound
 
@@ -60,6 +68,14 @@ def leaderboard(
             help="Scores to show, such as fid,kid,precision. Default: fid,rfid,mse,psnr,cross_entropy,kl.",
         ),
     ] = None,
+    training_seeds: Annotated[
+        str | None,
+        typer.Option(
+            "--training-seeds",
+            metavar="TAG",
+            help="Instead: means over trainings whose tags differ in this one only, such as seed. Default: each by itself.",
+        ),
+    ] = None,
     output: Annotated[
         Format | None,
         typer.Option("--format", metavar="FORMAT", help="table, csv, markdown or json.  [default: table]"),
@@ -68,13 +84,15 @@ def leaderboard(
 ) -> None:
     """Rank finished evaluations.
 
-    One table per protocol: only like is compared with like. Rows that are tied with the best share the rank =1.
+    One table per protocol: only like is compared with like. Rows that are tied with the best share the rank =1. Where a
+    checkpoint was evaluated under several seeds, a table of means with standard deviations follows.
 
     \b
     Examples:
       vaeval leaderboard
       vaeval leaderboard --protocol standard --top 10 --format markdown
       vaeval leaderboard --columns fid,kid,precision,recall
+      vaeval leaderboard --training-seeds seed
       vaeval leaderboard --json | jq '.rows[0]'
     """
     from scheduler.composition import open_application
@@ -88,6 +106,13 @@ def leaderboard(
             next_step="vaeval leaderboard --json",
         )
     output = Format.JSON if as_json else output or Format.TABLE
+    if training_seeds is not None and output is Format.CSV:
+        raise InvalidInput(
+            "Means over training seeds are not written as CSV.",
+            received=f"--training-seeds {training_seeds} --format csv",
+            expected="table, markdown or json",
+            next_step=f"vaeval leaderboard --training-seeds {training_seeds} --json",
+        )
     scores = USUAL if columns is None else columns_named(columns)
     shown = MOST_SHOWN if top is None and output in {Format.TABLE, Format.MARKDOWN} else top
     with open_application(Settings.from_environment()) as application:
@@ -103,15 +128,31 @@ def leaderboard(
                 expected="the first characters of a fingerprint with finished evaluations",
                 next_step="vaeval leaderboard shows them all",
             )
+        several = chosen if training_seeds is not None else alike_but_for_seed(chosen)
+        if several and shown is not None and any(len(board) >= shown for board in by_fingerprint(chosen)):
+            # Means are of every seed of a checkpoint, also where it is not among the best.
+            whole = of_protocol(reads.leaderboard(fingerprint=fingerprint), protocol)
+            several = whole if training_seeds is not None else alike_but_for_seed(whole)
+        if columns is not None:
+            several = with_scores(several, reads, scores)
+        metrics = [score.column for score in scores]
+        if training_seeds is not None and chosen:
+            trainings = training_seed_boards(several, reads.evaluations(_ids(several)), metrics, training_seeds)
+            _print_trainings([board.best(shown) for board in trainings], scores, output)
+            return
         ties = Ties() if output is Format.CSV else ties_among(chosen, reads, application.artifacts)
         if columns is not None:
             chosen = with_scores(chosen, reads, scores)
         if output is Format.JSON:
+            records = reads.evaluations(_ids(several)) if several else ()
             rendering.document(
                 "leaderboard",
                 {
                     "rows": [dict(row) for row in chosen],
                     "standings": {str(number): standing for number, standing in ties.standings.items()},
+                    "over_seeds": [
+                        board.best(top).as_document() for board in evaluation_seed_boards(several, records, metrics)
+                    ],
                 },
             )
         elif not chosen:
@@ -121,10 +162,25 @@ def leaderboard(
         elif output is Format.MARKDOWN:
             rendering.data(as_markdown(chosen, tied=ties.shared, scores=scores))
         else:
-            print_tables(reads, chosen, ties, scores=scores)
+            print_tables(reads, chosen, ties, scores=scores, several=several, top=shown)
         if top is None:
             for sentence in _left_out(chosen, ties):
                 rendering.note(sentence)
+
+
+def _print_trainings(boards: Sequence[SeedBoard], scores: Sequence[ScoreColumn], output: Format) -> None:
+    if output is Format.JSON:
+        document = {"rows": [], "standings": {}, "over_training_seeds": [board.as_document() for board in boards]}
+        rendering.document("leaderboard", document)
+    elif output is Format.MARKDOWN:
+        tables = [markdown_table(board.caption, *cells_of(board, scores)) for board in boards]
+        rendering.data("\n\n".join(tables))
+    else:
+        print_seed_boards(boards, scores)
+
+
+def _ids(rows: Sequence[Row]) -> list[int]:
+    return [row["evaluation"] for row in rows]
 
 
 def of_protocol(rows: Sequence[Row], protocol: str | None) -> Sequence[Row]:
