@@ -122,8 +122,9 @@ def sentences(parts: Sequence[Part]) -> list[str]:
     latents, prior, geometry = (gaps.get(name) for name in ("fid_fitted", "fid", "fid_interpolations"))
     if decoder is not None and latents is not None and prior is not None:
         told.append(
-            f"Of the distance of samples, {significant(decoder, 3)} is the decoder's, {_signed(latents)} comes of drawing"
-            f" latents instead of encoding them, and {_signed(prior)} of the prior: {_advice(decoder, latents, prior)}"
+            f"Of the distance of samples, {significant(decoder, 3)} is the decoder's, {_told(found['fid_fitted'])} comes of"
+            f" drawing latents instead of encoding them, and {_told(found['fid'])} of the prior:"
+            f" {_advice(decoder, latents, prior)}"
         )
     if geometry is not None and decoder is not None and geometry > max(decoder, 0.0):
         told.append(
@@ -161,8 +162,10 @@ def _advice(decoder: float, latents: float, prior: float) -> str:
     return "draws from a fitted density instead of the prior, or a prior that fits, would help most."
 
 
-def _signed(number: float) -> str:
-    return f"{number:+.3g}"
+def _told(part: Part) -> str:
+    """The gap, or `nothing` where it is below 0 or within two standard errors of it."""
+    gap = part.gap or 0.0
+    return f"{gap:+.3g}" if gap > 2 * (part.std_error or 0.0) else "nothing"
 
 
 def _error(std_error: float | None) -> str:

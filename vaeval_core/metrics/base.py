@@ -23,6 +23,14 @@ from vaeval_core.metrics.measured_values import ImageValues
 from vaeval_core.metrics.reference_rows import ReferenceRows
 from vaeval_core.protocol import StreamName
 
+IN_WORDS: dict[StreamName, str] = {
+    "samples": "samples",
+    "reconstructions": "reconstructions",
+    "interpolations": "interpolations",
+    "fitted": "draws from the fitted density",
+}
+"""What images of a stream are called in sentences."""
+
 MOST_OUTSIDE = 0.01
 """Share of a decoder's values outside [0, 1] that is not worth a word."""
 
@@ -83,7 +91,7 @@ def not_finite(summary: EvaluationSummary, stream: StreamName) -> MetricValue | 
         value=None,
         num_images=count,
         kind="nan",
-        reason=f"{bad} of {count} {stream} hold values that are not finite.",
+        reason=f"{bad} of {count} {IN_WORDS[stream]} hold values that are not finite.",
         warnings=outside_warnings(summary, stream),
     )
 
@@ -94,7 +102,7 @@ def unusable(summary: EvaluationSummary, stream: StreamName) -> MetricValue | No
     if stream in summary.missing:
         return summary.missing[stream]
     if features is None:
-        return MetricValue.not_applicable(f"The protocol has no {stream}.")
+        return MetricValue.not_applicable(f"The protocol has no {IN_WORDS[stream]}.")
     without_number = not_finite(summary, stream)
     if without_number is None and not np.isfinite(features.mean).all():
         # Finite images can still make a network overflow. Metrics would say so too, each in its own way.
@@ -116,7 +124,7 @@ def _which_are_not_finite(summary: EvaluationSummary, stream: StreamName) -> str
                 pass
         except InvalidInput as error:
             found = f": {error.received}"
-    return f"The extractor gave features of {stream} that are not finite{found}."
+    return f"The extractor gave features of {IN_WORDS[stream]} that are not finite{found}."
 
 
 def outside_warnings(summary: EvaluationSummary, stream: StreamName) -> tuple[str, ...]:
@@ -125,8 +133,8 @@ def outside_warnings(summary: EvaluationSummary, stream: StreamName) -> tuple[st
     if outside is None or not outside.mean[0] > MOST_OUTSIDE:
         return ()
     warning = (
-        f"{outside.mean[0]:.1%} of the values that the decoder gives for {stream} lie outside [0, 1]; features, PSNR and "
-        f"cross-entropy see them clamped. If it gives logits or another range, say so in vaeval.yaml{_guess(summary, stream)}."
+        f"{outside.mean[0]:.1%} of the values that the decoder gives for {IN_WORDS[stream]} lie outside [0, 1]; features, PSNR "
+        f"and cross-entropy see them clamped. If it gives logits or another range, say so in vaeval.yaml{_guess(summary, stream)}."
     )
     return (warning,)
 

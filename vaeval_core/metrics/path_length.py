@@ -80,11 +80,12 @@ def _require_two(values: Float64) -> None:
 
 def path_length_in_features(summary: EvaluationSummary, reference: GaussianFit) -> MetricValue:
     """Perceptual path length of the interpolations."""
-    return _of_interpolations(summary, "interpolations/feature_speed")
+    value = _of_interpolations(summary, "interpolations/feature_speed")
+    return replace(value, warnings=(*outside_warnings(summary, "interpolations"), *value.warnings))
 
 
 def path_length_in_pixels(summary: EvaluationSummary, reference: GaussianFit) -> MetricValue:
-    """The same from decoder output that is not rounded."""
+    """The same from decoder output that is neither clamped nor rounded."""
     return _of_interpolations(summary, "interpolations/pixel_speed")
 
 
@@ -92,5 +93,4 @@ def _of_interpolations(summary: EvaluationSummary, speeds: str) -> MetricValue:
     values = np.empty(0) if summary.image_values is None else summary.image_values.columns(speeds)[0]
     if not len(values):
         return MetricValue.not_applicable("The protocol has no interpolations.")
-    value = path_length(values)
-    return replace(value, warnings=(*outside_warnings(summary, "interpolations"), *value.warnings))
+    return path_length(values)
