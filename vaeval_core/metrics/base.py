@@ -133,8 +133,9 @@ def outside_warnings(summary: EvaluationSummary, stream: StreamName) -> tuple[st
     if outside is None or not outside.mean[0] > MOST_OUTSIDE:
         return ()
     warning = (
-        f"{outside.mean[0]:.1%} of the values that the decoder gives for {IN_WORDS[stream]} lie outside [0, 1]; features, PSNR "
-        f"and cross-entropy see them clamped. If it gives logits or another range, say so in vaeval.yaml{_guess(summary, stream)}."
+        f"{outside.mean[0]:.1%} of the values that the decoder gives for {IN_WORDS[stream]} lie outside [0, 1]; features, "
+        "PSNR and cross-entropy see them clamped. If it gives logits or another range, say so in vaeval.yaml"
+        f"{_guess(summary, stream)}."
     )
     return (warning,)
 
