@@ -151,7 +151,10 @@ def training_seed_boards(
             row = _over_evaluation_seeds(group, metrics)
             common = tuple(sorted((name, value) for name, value in row.tags.items() if name != tag))
             kinds.setdefault((common, row.step), []).append(row)
-        shown = [_over_training_seeds(trainings, tag, metrics) for trainings in kinds.values()]
+        shown = [
+            _over_training_seeds(sorted(trainings, key=lambda row: _in_order(row.tags[tag])), tag, metrics)
+            for trainings in kinds.values()
+        ]
         words = f"mean ± sd over training seeds ({tag})"
         boards.append(SeedBoard("training", (*_caption(of_family[0][0]), words), _ranked(shown)))
     return boards
@@ -254,6 +257,11 @@ def _ranked(rows: Sequence[SeedRow]) -> tuple[SeedRow, ...]:
 
 def _with_rank(metrics: Sequence[str]) -> list[str]:
     return list(dict.fromkeys([*metrics, RANKED_BY]))
+
+
+def _in_order(seed: str) -> tuple[int, str]:
+    """Numbers by size, before words."""
+    return (int(seed), "") if seed.isdecimal() else (2**63, seed)
 
 
 def _listed(seeds: Iterable[str]) -> str:

@@ -71,6 +71,16 @@ def test_the_same_count_changes_nothing() -> None:
     assert wished_protocol(wish(samples=500)).name == "quick"
 
 
+def test_other_streams_can_be_asked_for_and_fewer_samples_make_fewer_fitted_draws() -> None:
+    request = wished_protocol(wish(interpolations=100, fitted=60))
+    assert (request.interpolations, request.fitted) == (100, 60)
+    assert request.name == "quick,interpolations=100,fitted=60"
+    standard = wished_protocol(wish(protocol="standard", samples=40))
+    assert (standard.fitted, standard.name) == (40, "standard,samples=40")
+    assert wished_protocol(wish(protocol="standard", samples=40, fitted=300)).fitted == 300
+    assert wished_protocol(wish(protocol="standard", samples=20_000)).fitted == 5000
+
+
 def test_extractor_and_resize_are_laid_over_the_protocol() -> None:
     request = wished_protocol(wish(extractor="pixels-8x8", resize=True))
     assert (request.name, request.extractor, request.resize) == ("quick", "pixels-8x8", True)

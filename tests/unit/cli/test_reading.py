@@ -325,6 +325,53 @@ def test_show_draws_the_pictures(vaeval: Vaeval, finished: Outcome, tmp_path: Pa
         assert min(picture.size) > 100
 
 
+def test_show_draws_interpolations_and_traversals_beside_the_contact_sheet(
+    vaeval: Vaeval, finished: Outcome, tmp_path: Path
+) -> None:
+    folder = tmp_path / "drawn"
+    document = vaeval("show", "1", "--pictures", folder, "--json").document
+    names = ["evaluation-1.png", "evaluation-1-interpolations.png", "evaluation-1-traversals.png"]
+    assert document["pictures_files"] == [str(folder / name) for name in names]
+    assert sorted(path.name for path in folder.iterdir()) == sorted(names)
+    with Image.open(folder / names[1]) as picture:
+        # Four pairs, each on a line and on an arc: rows of 72 dots.
+        assert picture.height > 8 * 72
+    with Image.open(folder / names[2]) as picture:
+        assert picture.width > 7 * 72, "seven quantiles"
+
+
+@pytest.mark.parametrize("name", ["s.png", "somewhere/S.JPG"])
+def test_the_name_of_a_picture_is_no_folder_for_pictures(
+    vaeval: Vaeval, finished: Outcome, tmp_path: Path, name: str
+) -> None:
+    outcome = vaeval("show", "1", "--pictures", tmp_path / name)
+    assert outcome.exit_code == 2
+    assert f"--pictures {tmp_path / name}" in outcome.err
+    assert "a folder, in which evaluation-N.png" in outcome.err
+    assert [path.name for path in tmp_path.iterdir()] == ["home"], "nothing was made"
+
+
+def test_a_folder_that_is_called_like_a_picture_is_one(vaeval: Vaeval, finished: Outcome, tmp_path: Path) -> None:
+    folder = tmp_path / "s.png"
+    folder.mkdir()
+    assert vaeval("show", "1", "--pictures", folder).exit_code == 0
+    assert len(list(folder.iterdir())) == 3
+
+
+def test_show_sets_distances_side_by_side_with_their_gaps(vaeval: Vaeval, finished: Outcome) -> None:
+    document = vaeval("show", "1", "--json").document
+    values = {score["metric"]: score["value"] for score in document["scores"]}
+    parts = {part["metric"]: part for part in document["attribution"]}
+    assert parts.keys() == {"rfid", "fid_fitted", "fid", "fid_interpolations"}
+    # 40 images each, fewer than features, so no bias is known and gaps are of the numbers themselves.
+    assert parts["fid"]["gap"] == pytest.approx(values["fid"] - values["fid_fitted"])
+    outcome = vaeval("show", "1")
+    _, table = outcome.out.split("where the distance of samples comes from")
+    assert [line.split()[1] for line in table.splitlines()[2:]] == ["rfid", "fid_fitted", "fid", "fid_interpolations"]
+    assert "Of the distance of samples, " in outcome.err
+    assert "40 linear interpolations, 40 from a fitted density" in outcome.out
+
+
 def test_an_evaluation_without_pictures_has_none_to_draw(vaeval: Vaeval, submitted: Outcome, tmp_path: Path) -> None:
     outcome = vaeval("show", "1", "--pictures", tmp_path)
     assert outcome.exit_code == 4
