@@ -36,15 +36,17 @@ def described_checkpoints(
         CheckpointRejected: What was found cannot be evaluated; all of it is told at once.
     """
     from vaeval_core.checkpoints.catalogue import describe, find_checkpoints
+    from vaeval_core.checkpoints.digest_cache import DigestCache
 
     own_folders = _OwnFolders(settings)
     paths = find_checkpoints(arguments, pass_over=own_folders)
     described, rejected = [], []
-    for path in paths:
-        try:
-            described.append(describe(path))
-        except CheckpointRejected as error:
-            rejected.append((path, error))
+    with DigestCache(settings.home / "digests") as digests:
+        for path in paths:
+            try:
+                described.append(describe(path, file_digest=digests.of))
+            except CheckpointRejected as error:
+                rejected.append((path, error))
     if rejected and (not described or not skip_unreadable):
         raise rejected[0][1] if len(rejected) == 1 else _all_rejected(rejected, len(paths))
     left_out = at_most([f"Left out: {path}: {error.what}" for path, error in rejected])

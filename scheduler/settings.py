@@ -32,7 +32,7 @@ DATABASE_FILE = "vaeval.db"
 
 _SECRET_PARAMETER = re.compile(r"((?:^|(?<=&))(?:password|sslpassword|passfile|secret)=)([^&]*)", re.IGNORECASE)
 
-_HOME_FOLDERS = frozenset({"artifacts", "broker", "datasets", "logs", "weights"})
+_HOME_FOLDERS = frozenset({"artifacts", "broker", "datasets", "digests", "logs", "weights"})
 """What vaeval makes in a home folder."""
 
 DEFAULT_STALL_SECONDS = 300.0

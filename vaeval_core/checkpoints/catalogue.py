@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vaeval_core.checkpoints.base import CheckpointDescription, PosteriorKind, VaeAdapter
-from vaeval_core.checkpoints.content_digest import content_digest
+from vaeval_core.checkpoints.content_digest import content_digest, file_digest
 from vaeval_core.checkpoints.file_kinds import KERAS_FILE, file_kind, refuse_folder
 from vaeval_core.checkpoints.image_range import UNIT_RANGE
 from vaeval_core.checkpoints.keras_archive import read_keras_archive
@@ -49,11 +49,12 @@ class _Located:
     read_parts: Callable[[], KerasParts] | None = None
 
 
-def describe(path: Path) -> CheckpointDescription:
+def describe(path: Path, *, file_digest: Callable[[Path], str] = file_digest) -> CheckpointDescription:
     """Read what a checkpoint is from its files. Loads no TensorFlow and runs nothing.
 
     Args:
         path: A file or folder, such as `find_checkpoints` gives; one file of a pair means the pair.
+        file_digest: sha256 of a file; `digest_cache` knows those of files that did not change.
 
     Raises:
         NotFound: There is no such path.
@@ -76,7 +77,7 @@ def describe(path: Path) -> CheckpointDescription:
     return CheckpointDescription(
         path=located.path,
         format=located.format,
-        digest=content_digest(located.files),
+        digest=content_digest(located.files, file_digest=file_digest),
         name=short_name(located.path),
         step=training_step(located.path),
         image_shape=image_shape,

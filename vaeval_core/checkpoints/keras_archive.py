@@ -12,6 +12,7 @@ import shutil
 import zipfile
 import zlib
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -28,6 +29,9 @@ _DEEPEST_JSON = 200
 _MOST_EXPANSION = 100
 _EXPANSION_FLOOR_BYTES = 64 << 20
 
+SWEEPS_AT_ONCE = 8
+"""Architectures that are remembered: checkpoints of one sweep hold the same config, which is read once for all of them."""
+
 _SAVE_AGAIN = "save the model again with model.save('….keras') and copy the whole file"
 
 
@@ -37,11 +41,16 @@ class KerasArchive:
 
     Attributes:
         path: The `.keras` file.
-        model: config.json: `class_name`, `module` and `config` of the model.
+        config: The text of config.json.
     """
 
     path: Path
-    model: dict[str, Any]
+    config: bytes
+
+    @property
+    def model(self) -> dict[str, Any]:
+        """config.json: `class_name`, `module` and `config` of the model. Shared by archives with this text: only read it."""
+        return parsed(self.config)
 
 
 def read_keras_archive(path: Path) -> KerasArchive:
@@ -53,8 +62,9 @@ def read_keras_archive(path: Path) -> KerasArchive:
     try:
         with zipfile.ZipFile(path) as archive:
             members = _checked_members(path, archive)
-            config = _read_json(path, archive, members, CONFIG_MEMBER)
-            metadata = _read_json(path, archive, members, METADATA_MEMBER) if METADATA_MEMBER in members else {}
+            text = _read_json(path, archive, members, CONFIG_MEMBER)
+            has_metadata = METADATA_MEMBER in members
+            metadata = parsed(_read_json(path, archive, members, METADATA_MEMBER)) if has_metadata else {}
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
         raise _broken(path, error) from error
     version = str(metadata.get("keras_version", ""))
@@ -65,6 +75,7 @@ def read_keras_archive(path: Path) -> KerasArchive:
             expected="a file saved by Keras 3",
             next_step="load it with that Keras, copy the weights to the same network in Keras 3, save again",
         )
+    config = parsed(text)
     if not isinstance(config.get("class_name"), str) or not isinstance(config.get("config"), dict):
         raise CheckpointRejected(
             "The archive describes no model.",
@@ -79,7 +90,14 @@ def read_keras_archive(path: Path) -> KerasArchive:
             expected=WEIGHTS_MEMBER,
             next_step=_SAVE_AGAIN,
         )
-    return KerasArchive(path=path, model=config)
+    return KerasArchive(path=path, config=text)
+
+
+@lru_cache(maxsize=2 * SWEEPS_AT_ONCE)
+def parsed(text: bytes) -> dict[str, Any]:
+    """The content of a member that was checked, once for all archives that hold the same text."""
+    content: dict[str, Any] = json.loads(text)
+    return content
 
 
 def extract_weights(path: Path, destination: Path) -> None:
@@ -129,7 +147,7 @@ def _checked_members(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.
     return members
 
 
-def _read_json(path: Path, archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], name: str) -> dict[str, Any]:
+def _read_json(path: Path, archive: zipfile.ZipFile, members: dict[str, zipfile.ZipInfo], name: str) -> bytes:
     if name not in members:
         inside = ", ".join(sorted(members)[:8]) or "nothing"
         raise CheckpointRejected(
@@ -140,8 +158,9 @@ def _read_json(path: Path, archive: zipfile.ZipFile, members: dict[str, zipfile.
         )
     if members[name].file_size > _MOST_CONFIG_BYTES:
         raise _unsafe(path, f"{name} of {members[name].file_size} bytes", f"at most {_MOST_CONFIG_BYTES} bytes")
+    text = archive.read(name)
     try:
-        content: Any = json.loads(archive.read(name))
+        fault = _fault(text)
     except (ValueError, RecursionError) as error:
         raise CheckpointRejected(
             f"{name} in the archive is not JSON.",
@@ -149,14 +168,21 @@ def _read_json(path: Path, archive: zipfile.ZipFile, members: dict[str, zipfile.
             expected="what model.save('….keras') writes",
             next_step=_SAVE_AGAIN,
         ) from error
-    if not isinstance(content, dict) or _depth_exceeds(content, _DEEPEST_JSON):
+    if fault is not None:
         raise CheckpointRejected(
             f"{name} in the archive is no plain JSON object.",
-            received=f"{path}: {type(content).__name__}",
+            received=f"{path}: {fault}",
             expected=f"an object at most {_DEEPEST_JSON} levels deep",
             next_step=_SAVE_AGAIN,
         )
-    return content
+    return text
+
+
+@lru_cache(maxsize=2 * SWEEPS_AT_ONCE)
+def _fault(text: bytes) -> str | None:
+    """What the text holds if that is no plain object, else None. ValueError or RecursionError if it is no JSON."""
+    content: Any = json.loads(text)
+    return None if isinstance(content, dict) and not _depth_exceeds(content, _DEEPEST_JSON) else type(content).__name__
 
 
 def _depth_exceeds(content: Any, limit: int) -> bool:

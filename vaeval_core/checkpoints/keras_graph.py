@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from vaeval_core.checkpoints.keras_objects import cleaned, foreign_class, is_from_keras, is_object
+from vaeval_core.checkpoints.keras_objects import cleaned, foreign_class, is_from_keras, is_object, uses_half_precision
 from vaeval_core.checkpoints.layer_shapes import Shape, output_shape
 from vaeval_core.errors import CheckpointRejected
 
@@ -100,6 +100,11 @@ class ModelGraph:
     saved: Mapping[str, Any]
     layers: Mapping[str, Layer]
     outputs: tuple[Output, ...]
+
+    @cached_property
+    def is_half_precision(self) -> bool:
+        """True if any part of the model computes in half precision."""
+        return uses_half_precision(self.saved)
 
     @cached_property
     def _tainted(self) -> dict[str, str]:
@@ -278,7 +283,7 @@ def _layer(entry: Mapping[str, Any], name: str, calls: tuple[tuple[Tensor, ...],
 
 def _tensors_in(node: Any) -> Iterator[Tensor]:
     """Tensors among the saved arguments of a call, in order."""
-    if isinstance(node, Mapping):
+    if isinstance(node, dict):
         if node.get("class_name") == "__keras_tensor__":
             layer, call, place = node["config"]["keras_history"]
             shape = _without_batch(node["config"]["shape"])

@@ -39,7 +39,7 @@ _HALF_PRECISION = frozenset(["bfloat16", "float16", "mixed_bfloat16", "mixed_flo
 
 def is_object(node: Any) -> bool:
     """True for what Keras writes for a class instance or a function."""
-    return isinstance(node, Mapping) and "class_name" in node and "config" in node
+    return isinstance(node, dict) and "class_name" in node and "config" in node
 
 
 def foreign_class(node: Any) -> str | None:
@@ -49,7 +49,7 @@ def foreign_class(node: Any) -> str | None:
     'Sampling'
     >>> foreign_class({"class_name": "Dense", "module": "keras.layers", "config": {"units": 2}})
     """
-    if isinstance(node, Mapping):
+    if isinstance(node, dict):
         if is_object(node) and (name := _foreign_itself(node)):
             return name
         children = [value for key, value in node.items() if key != "compile_config"]
@@ -68,7 +68,7 @@ def cleaned(node: Any) -> Any:
     """
     if isinstance(node, list):
         return [cleaned(child) for child in node]
-    if not isinstance(node, Mapping):
+    if not isinstance(node, dict):
         return node
     copy = {key: cleaned(value) for key, value in node.items() if key != "compile_config"}
     if copy.get("class_name") == "DTypePolicy" and copy["config"].get("name") in _HALF_PRECISION:
@@ -80,7 +80,7 @@ def cleaned(node: Any) -> Any:
 
 def uses_half_precision(node: Any) -> bool:
     """True if any part of a saved object computes in half precision."""
-    if isinstance(node, Mapping):
+    if isinstance(node, dict):
         if node.get("class_name") == "DTypePolicy" and node["config"].get("name") in _HALF_PRECISION:
             return True
         return any(uses_half_precision(value) for value in node.values())

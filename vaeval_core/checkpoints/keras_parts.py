@@ -11,9 +11,10 @@ Three forms are known:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
-from vaeval_core.checkpoints.keras_archive import KerasArchive, read_keras_archive
+from vaeval_core.checkpoints.keras_archive import SWEEPS_AT_ONCE, KerasArchive, parsed, read_keras_archive
 from vaeval_core.checkpoints.keras_graph import Layer, ModelGraph, input_shape, is_model, read_graph
 from vaeval_core.checkpoints.weight_groups import weight_groups
 from vaeval_core.errors import CheckpointRejected
@@ -63,8 +64,14 @@ def parts_of_pair(folder: Path) -> KerasParts:
     parts = []
     for file_name in (ENCODER_FILE, DECODER_FILE):
         archive = read_keras_archive(folder / file_name)
-        parts.append(KerasPart(read_graph(archive.model, Path(file_name).stem), archive.path, ("",)))
+        parts.append(KerasPart(_graph_of(archive.config, Path(file_name).stem), archive.path, ("",)))
     return KerasParts(parts[0], parts[1])
+
+
+@lru_cache(maxsize=2 * SWEEPS_AT_ONCE)
+def _graph_of(config: bytes, role: str) -> ModelGraph:
+    """The graph of a config.json, once for all checkpoints of an architecture."""
+    return read_graph(parsed(config), role)
 
 
 def parts_of_whole(archive: KerasArchive) -> KerasParts:

@@ -13,7 +13,6 @@ from pathlib import Path
 from vaeval_core.checkpoints.image_layout import image_shape_of, layout_of, require_decoder_fits
 from vaeval_core.checkpoints.image_range import UNIT_RANGE, Ending, Range, encoder_range, ending_of
 from vaeval_core.checkpoints.keras_graph import Layer, ModelGraph, Output, input_shape
-from vaeval_core.checkpoints.keras_objects import uses_half_precision
 from vaeval_core.checkpoints.keras_parts import KerasPart, KerasParts
 from vaeval_core.checkpoints.layer_shapes import Shape, size_of
 from vaeval_core.checkpoints.output_roles import EncoderOutput, PosteriorPlan, plan_posterior, role_of
@@ -94,7 +93,7 @@ def _plan(parts: KerasParts, settings: CheckpointSettings) -> KerasVaePlan:
     ending = ending_of(decoder, decoder_output)
     _require_not_sigmoid_twice(settings, ending)
     ranges, range_notes = _ranges(settings, ending, encoder_range(encoder, list(kept)))
-    is_half = uses_half_precision(encoder.saved) or uses_half_precision(decoder.saved)
+    is_half = encoder.is_half_precision or decoder.is_half_precision
     half_note = ("The networks were trained in half precision and are evaluated in float32.",) if is_half else ()
     return KerasVaePlan(
         encoder=parts.encoder,
