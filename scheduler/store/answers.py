@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
@@ -76,6 +76,16 @@ class LostWork:
     worker: str | None
     attempt: int
     is_failed: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepReport:
+    """What a sweep of recovery found and did."""
+
+    shards_requeued: int = 0
+    shards_failed: int = 0
+    finalises_released: int = 0
+    lost: tuple[LostWork, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)

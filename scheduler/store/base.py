@@ -18,235 +18,32 @@ Four narrow ports instead of one wide one: who submits, who works, who watches o
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any, Protocol
 
-from scheduler.lifecycle import EvaluationState, ShardState
+from scheduler.lifecycle import EvaluationState
 from scheduler.store.answers import (
     BoardSize,
     ChangedEvaluation,
     Contenders,
     FailedAttempt,
     JournalPage,
-    LostWork,
     RetryReceipt,
 )
 from scheduler.store.answers import OwnerKind as OwnerKind
+from scheduler.store.answers import SweepReport as SweepReport
+from scheduler.store.claims import CheckpointLocation as CheckpointLocation
+from scheduler.store.claims import FinaliseClaim as FinaliseClaim
+from scheduler.store.claims import ShardClaim as ShardClaim
+from scheduler.store.claims import StoredFile as StoredFile
+from scheduler.store.records import EvaluationRecord as EvaluationRecord
+from scheduler.store.records import Progress as Progress
+from scheduler.store.records import WorkerRecord as WorkerRecord
+from scheduler.store.requests import CheckpointEntry as CheckpointEntry
+from scheduler.store.requests import DatasetEntry as DatasetEntry
+from scheduler.store.requests import EvaluationRequest as EvaluationRequest
+from scheduler.store.requests import SubmissionReceipt as SubmissionReceipt
+from scheduler.store.requests import SubmittedEvaluation as SubmittedEvaluation
 from vaeval_core.evaluation_result import Score
-from vaeval_core.protocol import Protocol as EvaluationProtocol
-from vaeval_core.types import IndexRange
-
-# --- what goes in -----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class CheckpointEntry:
-    """A checkpoint as it is registered; `description` is `CheckpointDescription.as_json()`."""
-
-    digest: str
-    uri: str
-    name: str
-    step: int | None
-    description: Mapping[str, Any]
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class DatasetEntry:
-    """A data set as it is registered."""
-
-    digest: str
-    uri: str
-    name: str
-    num_images: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluationRequest:
-    """One checkpoint × one protocol, with its shard plan and that of the reference, should that be new."""
-
-    checkpoint: CheckpointEntry
-    dataset: DatasetEntry
-    protocol: EvaluationProtocol
-    protocol_name: str
-    shards: Sequence[IndexRange]
-    reference_shards: Sequence[IndexRange]
-    priority: int = 0
-
-
-# --- what comes out ---------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class SubmittedEvaluation:
-    """What became of one request."""
-
-    evaluation_id: int
-    checkpoint_name: str
-    created: bool
-    state: EvaluationState
-
-
-@dataclass(frozen=True, kw_only=True)
-class SubmissionReceipt:
-    """What became of a submission; `new_shards` is how often the bell must ring."""
-
-    evaluations: tuple[SubmittedEvaluation, ...]
-    new_shards: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class CheckpointLocation:
-    """Where a worker finds a checkpoint and how it knows that it is the right one."""
-
-    uri: str
-    digest: str
-    description: Mapping[str, Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class ShardClaim:
-    """The right to compute one shard until the lease ends.
-
-    Attributes:
-        shard_id: Row id.
-        owner: Whether it is a part of an evaluation or of a reference.
-        owner_id: Row id of that.
-        number: Position in the plan, from 0.
-        index_range: Image numbers.
-        token: Fencing token; rises with each claim.
-        attempt: 1 for the first claim.
-        protocol: How to compute.
-        checkpoint: What to evaluate; None for a shard of a reference.
-        dataset_uri: Opens the real images.
-        dataset_digest: What they must be.
-    """
-
-    shard_id: int
-    owner: OwnerKind
-    owner_id: int
-    number: int
-    index_range: IndexRange
-    token: int
-    attempt: int
-    protocol: EvaluationProtocol
-    checkpoint: CheckpointLocation | None
-    dataset_uri: str
-    dataset_digest: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoredFile:
-    """A file in the artifact store: its key and the sha256 of its bytes."""
-
-    key: str
-    digest: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class FinaliseClaim:
-    """The right to merge the shards of an evaluation or reference until the lease ends.
-
-    Attributes:
-        owner: What is finalised.
-        owner_id: Row id.
-        token: Fencing token.
-        protocol: How it was computed.
-        shards: The shard files in shard order.
-        reference: The merged reference file; None when a reference itself is finalised.
-        description: The checkpoint's stored description; None when a reference is finalised.
-        reference_shards: The shard files of that reference in shard order; none when a reference itself is finalised.
-    """
-
-    owner: OwnerKind
-    owner_id: int
-    token: int
-    protocol: EvaluationProtocol
-    shards: tuple[StoredFile, ...]
-    reference: StoredFile | None
-    description: Mapping[str, Any] | None
-    reference_shards: tuple[StoredFile, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class SweepReport:
-    """What a sweep of recovery found and did."""
-
-    shards_requeued: int = 0
-    shards_failed: int = 0
-    finalises_released: int = 0
-    lost: tuple[LostWork, ...] = field(default=(), compare=False)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """How far some evaluations are, references that they wait for included.
-
-    Attributes:
-        evaluations: State → number of evaluations.
-        shards: State → number of shards.
-        images_done: Forward passes finished, running shards counted by their last heartbeat.
-        images_total: Forward passes in all; those of failed and cancelled shards, which nobody will do, left out.
-    """
-
-    evaluations: Mapping[EvaluationState, int]
-    shards: Mapping[ShardState, int]
-    images_done: int
-    images_total: int
-
-    @property
-    def is_over(self) -> bool:
-        """True once every evaluation is finished, failed or cancelled."""
-        return all(state.is_terminal or not count for state, count in self.evaluations.items())
-
-
-@dataclass(frozen=True, kw_only=True)
-class EvaluationRecord:
-    """One evaluation as `status` and `show` present it; scores only if finished, without influences: these are in a file."""
-
-    evaluation_id: int
-    checkpoint_name: str
-    checkpoint_uri: str
-    checkpoint_digest: str
-    step: int | None
-    tags: Mapping[str, str]
-    description: Mapping[str, Any]
-    protocol_name: str
-    fingerprint: str
-    protocol: EvaluationProtocol
-    dataset_name: str
-    state: EvaluationState
-    error: str | None
-    shards_finished: int
-    shards_total: int
-    submitted_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-    pictures: StoredFile | None
-    influence: StoredFile | None = None
-    scores: tuple[Score, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class WorkerRecord:
-    """One slot of one supervisor, as it last reported."""
-
-    worker: str
-    host: str
-    pid: int
-    device: str
-    memory_bytes: int | None
-    threads: int
-    versions: Mapping[str, str]
-    started_at: datetime
-    heartbeat_at: datetime
-    is_alive: bool
-    images_done: int
-    images_per_second: float | None
-
-
-# --- the ports --------------------------------------------------------------------------------------------------------
 
 
 class SubmissionStore(Protocol):

@@ -14,10 +14,6 @@ PACKAGES = ("cli", "migrations", "scheduler", "vaeval_core", "workers")
 SOURCES = tuple(path for package in PACKAGES for path in sorted((PROJECT / package).rglob("*.py")))
 
 MOST_LINES = 320
-LONGER_FOR_A_REASON = {
-    # Four ports and their value objects, uniform from top to bottom: one page of promises is easier to keep than four.
-    "scheduler/store/base.py": 430,
-}
 UNSAFE_TO_LOAD = {"cloudpickle", "dill", "joblib", "marshal", "pickle", "shelve"}
 
 Rule = Callable[[ast.Module], Iterator[int]]
@@ -107,5 +103,4 @@ def test_nothing_is_unpickled() -> None:
 def test_a_module_says_what_it_is_and_stays_short(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert ast.get_docstring(ast.parse(text)), "a module begins with a docstring"
-    most = LONGER_FOR_A_REASON.get(path.relative_to(PROJECT).as_posix(), MOST_LINES)
-    assert len(text.splitlines()) <= most, "one idea per file: split it along its ideas"
+    assert len(text.splitlines()) <= MOST_LINES, "one idea per file: split it along its ideas"
