@@ -12,7 +12,8 @@ Guarantees of every implementation:
 - **Finished is final.** Scores of a finished evaluation never change; submitting it again returns the same row.
 - **Identity.** One row per checkpoint digest, dataset digest, fingerprint, reference key, and (checkpoint, protocol).
 
-Four narrow ports instead of one wide one: who submits, who works, who watches over it, who reads.
+Four narrow ports instead of one wide one: who submits, who works, who watches over it, who reads. What goes through them is
+defined in `requests`, `claims`, `records` and `answers`.
 """
 
 from __future__ import annotations

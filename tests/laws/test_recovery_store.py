@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+from sqlalchemy import Connection
+
 from scheduler.lifecycle import EvaluationState
+from scheduler.store import shard_work
 from scheduler.store.base import SweepReport
+from scheduler.store.database import Database
 from tests.factories import evaluation_request, protocol, stored_file
 from tests.laws.stores import Stores
 
@@ -185,3 +192,37 @@ class TestJournal:
         claim = stores.claim("gpu-1")
         line = "SELECT evaluation_id, reference_id, shard_id, worker FROM events WHERE action = 'shard.claimed'"
         assert stores.query(line) == [(None, claim.owner_id, claim.shard_id, "gpu-1")]
+
+
+@pytest.mark.service
+def test_a_transaction_that_falls_silent_holds_a_lost_shard_no_longer_than_the_server_allows(
+    postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a machine that is cut off between UPDATE and COMMIT: its lock would otherwise hide the shard from every sweep."""
+    monkeypatch.setattr("scheduler.store.database.LONGEST_SILENCE_SECONDS", 1)
+    here, there = Stores(Database(postgresql_url)), Stores(Database(postgresql_url))
+    here.submit_one()
+    claim = there.claim("there")
+    here.end_lease(claim)
+    has_locked, is_connected_again = threading.Event(), threading.Event()
+    renewed = []
+
+    def renew(connection: Connection) -> None:
+        renewed.append(shard_work.renew(connection, claim, 1, 600.0))
+        if not has_locked.is_set():
+            has_locked.set()
+            assert is_connected_again.wait(60)
+
+    with ThreadPoolExecutor(1) as thread:
+        done = thread.submit(there.database.write, renew)
+        assert has_locked.wait(60)
+        assert here.recovery.sweep().shards_requeued == 0, "who holds a lock is usually alive"
+        deadline = time.monotonic() + 60
+        while not here.recovery.sweep().shards_requeued:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        is_connected_again.set()
+        done.result(60)
+    assert renewed == [True, False], "the transaction was run again, and the claim was somebody else's by then"
+    for stores in (here, there):
+        stores.database.dispose()

@@ -88,6 +88,16 @@ def test_enough_announcements_are_left_as_they_are(application: Application, wai
     assert not bell.rung.is_set()
 
 
+@pytest.mark.parametrize("waiting", [0, 2])
+def test_it_rings_no_more_often_than_is_worth_while(
+    application: Application, monkeypatch: pytest.MonkeyPatch, waiting: int
+) -> None:
+    monkeypatch.setattr("scheduler.recovery.MOST_ANNOUNCED", 3)
+    bell = CountingBell(waiting=waiting)
+    recovery(application, bell).step()
+    assert bell.waiting() == 3, "of 4 that could be claimed"
+
+
 def test_only_the_holder_of_the_lease_sweeps(application: Application) -> None:
     assert application.recovery.hold_maintenance("b", 60.0)
     bell = CountingBell()

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from scheduler.lifecycle import EvaluationState
+from scheduler.queue.base import MOST_ANNOUNCED
 from scheduler.store.base import EvaluationRequest, StoredFile, SubmissionReceipt, SubmittedEvaluation
 from scheduler.submission import announce, forward_passes, prepare, register, submit, without_duplicates
 from vaeval_core.checkpoints.base import CheckpointDescription
@@ -209,6 +210,12 @@ def test_a_broker_that_is_down_loses_nothing_and_says_so() -> None:
     assert "nothing is lost" in caught.value.what
     assert caught.value.received == "redis://broker:6379 (refused)"
     assert "start the broker" in str(caught.value.next_step)
+
+
+def test_a_long_sweep_rings_as_often_as_is_worth_while() -> None:
+    recorder = Recorder(new_shards=80_000)
+    announce(recorder, recorder.submit(prepare([checkpoint()], images(), REQUEST, EXTRACTOR)))
+    assert recorder.rings == MOST_ANNOUNCED
 
 
 def test_nothing_new_rings_nothing_even_if_the_broker_is_down() -> None:

@@ -95,6 +95,23 @@ def test_each_sound_of_the_bell_does_one_shard(application: Application, submit:
     assert shards(application) == {ShardState.FINISHED: 1, ShardState.QUEUED: 3}
 
 
+def test_a_finalisation_that_was_left_behind_is_done_after_the_next_shard_or_at_once_if_there_is_none(
+    application: Application, submit: Callable[..., object]
+) -> None:
+    submit(application, latent_sizes=(2,), images=32)
+    runner = make_runner(application, "first@here")
+    run_until_idle(runner)
+    forget = update(tables.reference_sets).values(state="running", file_key=None, file_digest=None, finished_at=None)
+    for sizes, outcome in (((3,), RunOutcome.FINISHED), ((), RunOutcome.NOTHING_TO_DO)):
+        application.database.write(lambda connection: connection.execute(forget))  # as if the merging worker had died
+        if sizes:
+            submit(application, latent_sizes=sizes, images=32)
+        assert runner.run_one() is outcome
+        merged = application.database.read(lambda connection: connection.scalar(select(tables.reference_sets.c.state)))
+        assert merged == "finished"
+        assert {record.state for record in application.reads.evaluations()} == {EvaluationState.FINISHED}
+
+
 def test_progress_is_told_more_often_than_a_long_lease_would_need(
     application: Application, submit: Callable[..., object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
