@@ -48,17 +48,17 @@ def described_checkpoints(
             except CheckpointRejected as error:
                 rejected.append((path, error))
     if rejected and (not described or not skip_unreadable):
-        raise rejected[0][1] if len(rejected) == 1 else _all_rejected(rejected, len(paths))
+        raise rejected[0][1] if len(paths) == 1 else _some_rejected(rejected, len(paths))
     left_out = at_most([f"Left out: {path}: {error.what}" for path, error in rejected])
     return tuple(described), (*left_out, *at_most(own_folders.notes()))
 
 
-def _all_rejected(rejected: Sequence[tuple[Path, CheckpointRejected]], number: int) -> CheckpointRejected:
-    """One error for several: each with its reason, and what was expected where that is one thing."""
+def _some_rejected(rejected: Sequence[tuple[Path, CheckpointRejected]], number: int) -> CheckpointRejected:
+    """One error for all: each checkpoint with its reason, and what was expected where that is one thing."""
     expectations = list(dict.fromkeys(error.expected for _, error in rejected))
     go_on = "; --skip-unreadable goes on with the others" if len(rejected) < number else ""
     return CheckpointRejected(
-        f"{len(rejected)} of {number} checkpoints cannot be evaluated; none was submitted.",
+        f"{len(rejected)} of {number} checkpoints cannot be evaluated; no checkpoint was submitted.",
         received="\n".join(at_most([f"{path}: {error.what}" for path, error in rejected])),
         expected=expectations[0] if len(expectations) == 1 else "something else for each of them",
         next_step=f"for all that is known about one, give it alone: {rejected[0][0]}{go_on}",

@@ -161,7 +161,7 @@ def handed_over(evaluation_ids: Sequence[int], settings: Settings) -> Iterator[s
 def local_workers(command: Sequence[str], settings: Settings) -> Iterator[LocalWorkers]:
     """Start the command with these settings; whatever happens inside, it is stopped at the end.
 
-    Without an exception the work is over: what the workers are at then is other people's, and is given back.
+    Without an exception the work is over: there is nothing left that is worth waiting for.
 
     Args:
         command: From `worker_command` or `inline_command`.

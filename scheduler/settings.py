@@ -253,6 +253,13 @@ def _broker_url(url: str | None) -> str | None:
             expected="redis://:password@host:6379/0, with special characters of the password as %XX",
             next_step="correct VAEVAL_BROKER_URL, then vaeval doctor",
         ) from None
+    if _SECRET_PARAMETER.search(url.partition("?")[2]):
+        raise InvalidInput(
+            "VAEVAL_BROKER_URL has its password among the parameters, where the library below does not look for it.",
+            received=without_password(url),
+            expected="the password before the host: redis://:password@host:6379/0, special characters as %XX",
+            next_step="correct VAEVAL_BROKER_URL, then vaeval doctor",
+        )
     if url.startswith("rediss://") and "ssl_cert_reqs=" not in url:
         # Without a word about it, the library below would talk to anybody who has a certificate, whosever it is.
         return f"{url}{'&' if '?' in url else '?'}ssl_cert_reqs=required"

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vaeval_core.errors import InvalidInput, NotFound, TooFewImages
 from vaeval_core.likelihood import Likelihood
 from vaeval_core.protocol import METRICS_OF_DRAWS, ExtractorSpec, ImageFit, PathKind, Precision, Protocol
+from vaeval_core.settings_file import NotSettings, read_settings
 from vaeval_core.types import ImageShape
-from vaeval_core.wrong_values import told
+from vaeval_core.wrong_values import shortly, told
 
 DEFAULT_EXTRACTOR = "inception-v3-random"
 
@@ -163,7 +162,7 @@ def read_protocol(name_or_path: str) -> ProtocolRequest:
         raise _no_such_protocol(name_or_path)
     expected = f"lines such as `samples: 2000`; the fields are {', '.join(ProtocolRequest.model_fields)}"
     try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_settings(path)
     except OSError as error:
         raise InvalidInput(
             "The protocol file cannot be read.",
@@ -171,15 +170,15 @@ def read_protocol(name_or_path: str) -> ProtocolRequest:
             expected="a readable file",
             next_step="check the path given as --protocol",
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except NotSettings as error:
         raise InvalidInput(
             "The protocol file is not YAML.",
-            received=f"{path}: {' '.join(str(error).split())}",
+            received=f"{path}: {error}",
             expected=expected,
             next_step="correct that line; each field is a line such as `samples: 2000`",
         ) from error
     if not isinstance(content, dict):
-        received = f"{path}, which {'is empty' if content is None else f'holds {content!r:.60}'}"
+        received = f"{path}, which {'is empty' if content is None else f'holds {shortly(content)}'}"
         raise InvalidInput(
             "The protocol file names no fields.",
             received=received,

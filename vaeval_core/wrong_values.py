@@ -69,6 +69,11 @@ _SHORT.maxlevel, _SHORT.maxdict, _SHORT.maxlist, _SHORT.maxstring, _SHORT.maxoth
 """A YAML file of a few lines can stand for a value of gigabytes: what is shown of one is short."""
 
 
+def shortly(value: object) -> str:
+    """The value in a few words, whatever size it has; it is never written out as a whole."""
+    return _SHORT.repr(value)
+
+
 def told(problems: Sequence[Problem], fields: Iterable[str]) -> tuple[str, str]:
     """What was received and what was expected, for all refused values of a file.
 
@@ -80,7 +85,7 @@ def told(problems: Sequence[Problem], fields: Iterable[str]) -> tuple[str, str]:
     ('sampels: 5', 'instead of sampels perhaps samples; the fields are name, samples')
     """
     known = list(fields)
-    received = [f"{_place(problem)}: {_SHORT.repr(problem['input'])}" for problem in problems]
+    received = [f"{_place(problem)}: {shortly(problem['input'])}" for problem in problems]
     expected = [_wanted(problem, known) for problem in problems]
     return "; ".join(received), "; ".join([*expected, f"the fields are {', '.join(known)}"])
 

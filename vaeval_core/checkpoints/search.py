@@ -74,7 +74,17 @@ def find_checkpoints(arguments: Sequence[str], *, pass_over: Callable[[Path], bo
                 next_step="name the folder that holds them; Keras writes them with model.save('NAME.keras')",
             )
         found |= checkpoints
-    return tuple(sorted(found, key=natural_order))
+    return tuple(sorted(_without_links_to_others(found), key=natural_order))
+
+
+def _without_links_to_others(found: set[Path]) -> list[Path]:
+    """Of paths that lead to one place only the one without links, whose name the run gave it; of several links the first."""
+    by_place: dict[Path, Path] = {}
+    for path in sorted(found, key=natural_order):
+        place = path.resolve()
+        if by_place.setdefault(place, path) != path and path == place:
+            by_place[place] = path
+    return list(by_place.values())
 
 
 def is_checkpoint_folder(folder: Path) -> bool:
@@ -149,6 +159,8 @@ class _Search:
         """What lies below a folder without following links; the links to folders that were met are appended to `links`."""
 
         def refuse(error: OSError) -> None:
+            if isinstance(error, FileNotFoundError) and error.filename != str(root):
+                return  # a training program that keeps its latest checkpoints removed it meanwhile
             raise NotFound(
                 "A folder cannot be searched for checkpoints.",
                 received=f"{error.filename} ({error.strerror})",
@@ -158,11 +170,14 @@ class _Search:
 
         for folder, subfolders, files in os.walk(root, onerror=refuse):
             here = Path(folder)
-            identity = (here.stat().st_dev, here.stat().st_ino)
-            if identity in seen:
+            try:
+                status = here.stat()
+            except FileNotFoundError:  # as above
+                continue
+            if (status.st_dev, status.st_ino) in seen:
                 subfolders.clear()
                 continue
-            seen.add(identity)
+            seen.add((status.st_dev, status.st_ino))
             subfolders[:] = [
                 name for name in subfolders if not name.startswith(".") and not self._is_passed_over(here / name)
             ]

@@ -12,18 +12,17 @@ Every key is optional; the file counts for all checkpoints in its folder and is 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from vaeval_core.errors import CheckpointRejected
 from vaeval_core.likelihood import Likelihood
+from vaeval_core.settings_file import NotSettings, read_settings
 from vaeval_core.types import ImageShape
 from vaeval_core.wrong_values import told
 
 SIDECAR_NAME = "vaeval.yaml"
-_MOST_BYTES = 1 << 20
 
 ScaleKind = Literal["log_variance", "log_sigma", "sigma", "variance"]
 """What an encoder's second output is: ln σ², ln σ, σ or σ²."""
@@ -84,19 +83,12 @@ def read_sidecar(folder: Path) -> CheckpointSettings:
     if not path.is_file():
         return CheckpointSettings()
     expected = "YAML lines such as `image_range: [-1, 1]`; keys are " + ", ".join(CheckpointSettings.model_fields)
-    if path.stat().st_size > _MOST_BYTES:
-        raise CheckpointRejected(
-            f"{path} is too large for a settings file.",
-            received=f"{path.stat().st_size} bytes",
-            expected=f"at most {_MOST_BYTES} bytes of {expected}",
-            next_step="see whether this is the file that was meant; docs/operations.md shows what may stand in it",
-        )
     try:
-        content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        content = read_settings(path)
+    except NotSettings as error:
         raise CheckpointRejected(
             f"{path} is not YAML.",
-            received=" ".join(str(error).split()),
+            received=str(error),
             expected=expected,
             next_step="correct that line; docs/operations.md shows what may stand in the file",
         ) from error

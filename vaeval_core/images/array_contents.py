@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 
 from vaeval_core.errors import ImagesRejected, NotFound
@@ -24,6 +24,9 @@ _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _ZIP = b"PK"  # an .npz file is a zip archive, an .npy file is not
 _HDF5 = b"\x89HDF"
 _IMAGES_NAME = "images"
+
+MOST_BYTES_BESIDE = 8 << 10
+"""What is known beside an image takes no more: a thousand factors of eight bytes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,14 +89,15 @@ def _read_archive(path: Path, file: BinaryIO) -> ArrayContents:
     with np.load(file, allow_pickle=False) as archive:
         members = archive.files
         chosen = _choose(path, members)
-        _require_room(path, archive.zip.getinfo(f"{chosen}.npy").file_size)
+        unpacked = {member.filename.removesuffix(".npy"): member.file_size for member in archive.zip.infolist()}
+        _require_room(path, unpacked[chosen])
         images = _as_images(path, archive[chosen])
-        return ArrayContents(images, _factors(path, members, archive.__getitem__, len(images)))
+        return ArrayContents(images, _factors(path, unpacked, archive.__getitem__, len(images)))
 
 
 def _require_room(path: Path, num_bytes: int) -> None:
     """Refuse an archive whose images, unpacked, would fill the memory of this machine: a few kilobytes can hold terabytes."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    memory = psutil.virtual_memory().total
     if num_bytes > memory / 2:
         raise ImagesRejected(
             "The images of the archive are too large to be unpacked here.",
@@ -112,7 +116,8 @@ def _read_hdf5(path: Path) -> ArrayContents:
     dataset = file[_choose(path, members)]
     _require_images(path, dataset.dtype, dataset.shape)
     images = Hdf5Rows(path, dataset)
-    return ArrayContents(images, _factors(path, members, lambda name: file[name][...], len(images)))
+    sizes = {name: int(file[name].nbytes) for name in members}
+    return ArrayContents(images, _factors(path, sizes, lambda name: file[name][...], len(images)))
 
 
 def _choose(path: Path, names: Sequence[str]) -> str:
@@ -131,10 +136,20 @@ def _choose(path: Path, names: Sequence[str]) -> str:
 
 
 def _factors(
-    path: Path, names: Sequence[str], read: Callable[[str], NDArray[Any]], num_images: int
+    path: Path, sizes: Mapping[str, int], read: Callable[[str], NDArray[Any]], num_images: int
 ) -> FactorLabels | None:
+    """Read what stands beside the images; `sizes` are the bytes of each array before it is read."""
+    names = sizes.keys()
     if CLASSES_NAME not in names:
         return None
+    for name in {CLASSES_NAME, NAMES_NAME} & names:
+        if sizes[name] > MOST_BYTES_BESIDE * max(num_images, 1024):
+            raise ImagesRejected(
+                f"The array {name} is too large to belong to the images beside it.",
+                received=f"{path}: {sizes[name]:,} bytes of {name} beside {num_images:,} images",
+                expected=f"at most {MOST_BYTES_BESIDE:,} bytes for each image",
+                next_step=f"save {name} of these images alone",
+            )
     factor_names = None
     if NAMES_NAME in names:
         # HDF5 gives texts as bytes.

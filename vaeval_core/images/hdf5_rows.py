@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 from vaeval_core.errors import unreadable_here
 from vaeval_core.types import Int64, Uint8
 
-_ROWS_AT_ONCE = 256
+_BYTES_AT_ONCE = 64 << 20
+"""What is read at once where a set is gone through; one image at least."""
 
 
 class Hdf5Rows:
@@ -45,8 +47,9 @@ class Hdf5Rows:
         return self._read(ascending)[places]
 
     def __iter__(self) -> Iterator[Uint8]:
-        for start in range(0, len(self), _ROWS_AT_ONCE):
-            yield from self._read(slice(start, start + _ROWS_AT_ONCE))
+        rows = max(1, _BYTES_AT_ONCE // math.prod(self.shape[1:]))
+        for start in range(0, len(self), rows):
+            yield from self._read(slice(start, start + rows))
 
     def _read(self, rows: Int64 | slice) -> Uint8:
         try:

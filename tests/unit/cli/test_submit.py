@@ -144,7 +144,7 @@ class TestSeveralBadCheckpoints:
         (folder / "half" / "encoder.keras").write_bytes(b"")
         outcome = vaeval("submit", folder, "--data", "digits:test", *SMALL)
         assert outcome.exit_code == 2
-        assert "2 of 4 checkpoints cannot be evaluated; none was submitted." in outcome.err
+        assert "2 of 4 checkpoints cannot be evaluated; no checkpoint was submitted." in outcome.err
         assert f"{folder / 'cut.keras'}: " in outcome.err
         assert f"{folder / 'half' / 'encoder.keras'}: " in outcome.err
         assert "--skip-unreadable goes on with the others" in outcome.err

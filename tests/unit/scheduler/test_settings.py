@@ -232,3 +232,11 @@ def test_a_database_address_that_cannot_be_read_is_refused_without_its_password(
     assert "host:port" in str(caught.value.received)
     assert "S3CRET" not in str(caught.value)
     assert "%XX" in str(caught.value.expected)
+
+
+def test_a_broker_password_among_the_parameters_is_refused_with_where_it_belongs() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        Settings.from_environment({"VAEVAL_BROKER_URL": "redis://host:6379/0?password=S3CRET"})
+    assert "password among the parameters" in caught.value.what
+    assert "S3CRET" not in str(caught.value)
+    assert "redis://:password@host" in str(caught.value.expected)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,6 +96,25 @@ def test_a_link_to_a_folder_is_followed(runs: Path, tmp_path_factory: pytest.Tem
 def test_a_link_to_what_is_there_anyway_adds_nothing(runs: Path) -> None:
     (runs / "beta4" / "best").symlink_to(runs / "beta4" / "step-10")
     assert found(runs, "beta4") == ["beta4/step-1", "beta4/step-3", "beta4/step-10"]
+
+
+def test_of_a_link_and_what_it_leads_to_a_pattern_takes_the_name_without_link(runs: Path) -> None:
+    (runs / "beta4" / "best").symlink_to(runs / "beta4" / "step-10")
+    assert found(runs, "beta4/*") == ["beta4/step-1", "beta4/step-3", "beta4/step-10"]
+    assert found(runs, "beta4/best") == ["beta4/best"], "named alone, it keeps its name"
+
+
+def test_a_folder_that_goes_while_it_is_searched_is_passed_over(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    walk = os.walk
+
+    def removing(root: Path, **options: Any) -> Iterator[Any]:
+        for folder, subfolders, files in walk(root, **options):
+            if folder.endswith("step-1"):
+                shutil.rmtree(folder)  # as a training program does that keeps its latest checkpoints
+            yield folder, subfolders, files
+
+    monkeypatch.setattr(os, "walk", removing)
+    assert found(runs, "beta4") == ["beta4/step-3", "beta4/step-10"]
 
 
 def test_a_link_to_a_folder_above_does_not_go_round(runs: Path) -> None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
+import h5py
 import numpy as np
+import psutil
 import pytest
 from numpy.typing import NDArray
 
 from vaeval_core.errors import ImagesRejected, InvalidInput, NotFound, StorageFailed
+from vaeval_core.images import hdf5_rows
 from vaeval_core.images.array_file import open_array_file, survey_array_file
 from vaeval_core.images.order import image_order
 from vaeval_core.types import IndexRange, Uint8
@@ -173,8 +177,7 @@ def test_an_archive_that_unpacks_to_more_than_there_is_memory_is_refused(
     path = tmp_path / "images.npz"
     np.savez_compressed(path, images=np.zeros((3000, 8, 8, 1), np.uint8))
     assert path.stat().st_size < 2000
-    pages = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 64}  # a machine with 256 KiB
-    monkeypatch.setattr(os, "sysconf", pages.__getitem__)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=256 << 10))
     with pytest.raises(ImagesRejected) as caught:
         survey_array_file(path)
     assert caught.value.received == f"{path}: 192,128 bytes unpacked"
@@ -186,6 +189,40 @@ def test_floats_of_another_precision_come_with_the_line_that_converts_them(tmp_p
     with pytest.raises(ImagesRejected) as caught:
         survey_array_file(_saved(tmp_path, np.zeros((2, 4, 4, 3), np.float16)))
     assert "astype('uint8')" in str(caught.value.next_step)
+
+
+@pytest.mark.parametrize("suffix", ["npz", "h5"])
+def test_labels_too_large_for_their_images_are_refused_before_they_are_read(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"images.{suffix}"
+    images, labels = np.full((10, 8, 8, 1), 200, np.uint8), np.zeros((2_000_000, 5), np.int8)
+    if suffix == "npz":
+        np.savez_compressed(path, images=images, latents_classes=labels)
+    else:
+        with h5py.File(path, "w") as file:
+            file["images"] = images
+            file.create_dataset("latents_classes", data=labels, compression="gzip")
+    with pytest.raises(ImagesRejected, match="latents_classes is too large") as caught:
+        survey_array_file(path)
+    assert "of latents_classes beside 10 images" in str(caught.value.received)
+    assert "bytes for each image" in str(caught.value.expected)
+
+
+def test_large_images_of_hdf5_are_read_a_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "images.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("images", data=np.full((6, 50, 40, 3), 200, np.uint8), compression="gzip")
+    monkeypatch.setattr(hdf5_rows, "_BYTES_AT_ONCE", 2 * 50 * 40 * 3)
+    read: list[int] = []
+    original = hdf5_rows.Hdf5Rows._read
+
+    def counted(rows: hdf5_rows.Hdf5Rows, numbers: slice) -> Uint8:
+        pixels = original(rows, numbers)
+        read.append(len(pixels))
+        return pixels
+
+    monkeypatch.setattr(hdf5_rows.Hdf5Rows, "_read", counted)
+    survey_array_file(path)
+    assert read[-3:] == [2, 2, 2]
 
 
 @pytest.mark.parametrize("suffix", ["npy", "npz"])
