@@ -4,7 +4,7 @@
     vaeval run             its own evaluations and nothing else: it ends when they are over, and would cut off what it had begun
                            for others
 
-A slot of a run may hear a bell that was rung for somebody else; recovery then rings once more.
+A slot of a run may hear a bell that was rung for somebody else; it rings once more (`tasks`).
 A reference belongs to every evaluation that waits for it.
 """
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import time
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from scheduler.settings import Settings
 from vaeval_core.errors import VaevalError
 
 if TYPE_CHECKING:
+    from scheduler.composition import Application
     from workers.shard_runner import ShardRunner
 
 _LOG = logging.getLogger(__name__)
@@ -32,10 +34,16 @@ LOADER = "workers.tasks:SlotLoader"
 """Name under which Celery finds the loader again in a pool process, which is a fresh interpreter."""
 
 
+PASS_ON_SECONDS = 0.5
+"""How long a slot that works on some evaluations alone keeps a bell that was rung for others, before it rings again: so
+that another slot hears the next one, and idle slots of a run do not play with the bell without a pause."""
+
+
 class PoolProcess:
     """What one pool process keeps from message to message: its stores, and its models with them."""
 
     def __init__(self) -> None:
+        self._application: Application | None = None
         self._runner: ShardRunner | None = None
         self._is_busy = False
 
@@ -49,6 +57,8 @@ class PoolProcess:
         try:
             runner = self._runner = self._runner or self._open_runner(worker)
             outcome = runner.run_one()
+            if outcome == "nothing_to_do":
+                self._pass_on()
         except VaevalError as error:
             # No store, no claim: whatever there is to do, recovery will announce again.
             _LOG.warning("bell_unanswered", extra={"reason": str(error)})
@@ -70,13 +80,26 @@ class PoolProcess:
         else:
             raise SystemExit(0)
 
+    def _pass_on(self) -> None:
+        """Ring again if the bell was for others: a slot that looks for some evaluations alone has heard it in their place."""
+        from scheduler.queue.celery_queue import CeleryWorkQueue
+        from workers.own_evaluations import own_of
+
+        application = self._application
+        if application is None or own_of(os.environ) is None or not application.recovery.claimable():
+            return
+        time.sleep(PASS_ON_SECONDS)
+        if application.settings.broker_url is not None:
+            CeleryWorkQueue(application.settings.broker_url).ring(1)
+
     def _open_runner(self, worker: str) -> ShardRunner:
         from scheduler.composition import open_application
         from workers.own_evaluations import own_of
         from workers.shard_runner import make_runner
 
         own = own_of(os.environ)
-        runner = make_runner(open_application(Settings.from_environment()), worker, own)
+        self._application = open_application(Settings.from_environment())
+        runner = make_runner(self._application, worker, own)
         # Only now: billiard installs a handler of its own after every hook at the start of a process.
         signal.signal(signal.SIGTERM, self.stop)
         return runner

@@ -124,8 +124,9 @@ def best_of(
         .join(owner.table, owner.table.c.id == owner.of_shard)
         .where(
             is_claimable(owner),
-            # Who works on some evaluations alone may be the only one who ever looks at them, whoever else is alive.
-            _is_for(worker, lease_seconds) if evaluation_ids is None else true(),
+            # Who works on some evaluations alone may be the only one who ever looks at them, whoever else is alive. Not so
+            # of references: others wait for them, too, and would fail with them.
+            _is_for(worker, lease_seconds) if evaluation_ids is None or owner is not EVALUATION else true(),
             *part_of(owner, owner.of_shard, evaluation_ids),
         )
         .order_by(shards.c.priority.desc(), shards.c.turn, owner.of_shard, shards.c.number)

@@ -337,6 +337,18 @@ class TestLeavingToOthers:
         failed = self.fail_on(stores, "alone")
         assert stores.claim("alone").shard_id == failed.shard_id
 
+    def test_of_a_shared_reference_a_run_leaves_to_others_what_failed_on_it(self, stores: Stores) -> None:
+        stores.submit("theirs", "own")
+        self.report(stores, "own-run", "sound")
+        claim = stores.work.claim_shard("own-run", [2])
+        assert claim is not None
+        assert claim.owner == "reference"
+        assert stores.work.fail_shard(claim, "no such folder here", retry=True)
+        stores.execute(f"UPDATE shards SET not_before = {_ago(stores, '-1 seconds')} WHERE id = {claim.shard_id}")
+        again = stores.work.claim_shard("own-run", [2])
+        assert again is None or again.shard_id != claim.shard_id
+        assert stores.claim("sound").shard_id == claim.shard_id
+
     @pytest.mark.parametrize("fate", ["retired", "silent"])
     def test_a_worker_that_is_gone_is_not_waited_for(self, stores: Stores, fate: str) -> None:
         stores.submit_one()

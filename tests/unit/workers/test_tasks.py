@@ -13,6 +13,8 @@ from celery import Celery
 
 from scheduler.composition import Application
 from scheduler.queue.base import WORK_TASK
+from scheduler.queue.celery_queue import CeleryWorkQueue
+from scheduler.queue.embedded_broker import broker
 from scheduler.settings import Settings
 from workers.loaded_models import LoadedModels
 from workers.own_evaluations import as_environment
@@ -75,6 +77,34 @@ def test_the_evaluations_that_the_supervisor_names_come_first(
     for _ in range(2):  # the reference, then an evaluation
         process.work("slot0@here")
     assert [record.state for record in application.reads.evaluations()] == ["finished", "queued"]
+
+
+@pytest.mark.service
+@pytest.mark.usefixtures("environment")
+def test_a_bell_that_was_rung_for_others_is_passed_on_as_long_as_they_have_work(
+    application: Application, submit: Callable[..., object], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(application, latent_sizes=(2,), images=32)
+    monkeypatch.setattr("workers.tasks.PASS_ON_SECONDS", 0.0)
+    with broker(settings) as url:
+        monkeypatch.setenv("VAEVAL_BROKER_URL", url)
+        bell = CeleryWorkQueue(url)
+        for name, value in as_environment("7").items():
+            monkeypatch.setenv(name, value)
+        assert PoolProcess().work("slot0@run") == "nothing_to_do"
+        assert bell.waiting() == 1, "somebody else is to hear it"
+
+        for name, value in as_environment("").items():
+            monkeypatch.setenv(name, value)
+        theirs = PoolProcess()
+        while theirs.work("slot0@theirs") != "nothing_to_do":
+            pass
+        assert bell.waiting() == 1, "who works for all keeps no bell going"
+
+        for name, value in as_environment("7").items():
+            monkeypatch.setenv(name, value)
+        assert PoolProcess().work("slot0@run") == "nothing_to_do"
+        assert bell.waiting() == 1, "there is nothing left to ring for"
 
 
 def test_a_database_that_is_away_is_logged_and_the_message_is_done(
