@@ -16,6 +16,7 @@ Exit codes:
   6    the database has another schema revision: vaeval db upgrade
   7    waiting timed out; the work goes on
   130  interrupted; what is done is kept
+  141  whoever read the output has closed it
 \b
 Data goes to stdout, notes and progress to stderr. With --json an error is
 {"schema": "vaeval.error/1", "error": {...}, "exit_code": N} on stdout.

@@ -77,7 +77,7 @@ def fitted(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int)
     """Which columns fit `width`, and how wide each becomes.
 
     Columns that may shrink or wrap do so down to `MIN_NAME_WIDTH` or `MIN_PROSE_WIDTH`; if that is not enough, droppable
-    columns go. Where nothing helps, nothing is shortened in vain: the widths are then those of the whole cells.
+    columns go, as few as possible of those to keep longest. Where nothing helps, nothing is shortened in vain: the widths are then those of the whole cells.
     """
     natural = [max(len(cell) for cell in (column.title, *(row[i] for row in rows))) for i, column in enumerate(columns)]
     least = {
@@ -85,14 +85,25 @@ def fitted(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int)
         for i, column in enumerate(columns)
         if column.shrinkable or column.wraps
     }
-    shown = list(range(len(columns)))
-    while True:
+
+    def excess_and_spare(shown: Sequence[int]) -> tuple[int, dict[int, int]]:
         excess = sum(natural[i] for i in shown) + len(_GAP) * (len(shown) - 1) - width
-        spare = {i: max(natural[i] - least[i], 0) for i in shown if i in least}
-        droppable = [i for i in shown if columns[i].droppable]
-        if excess <= sum(spare.values()) or not droppable:
-            break
-        shown.remove(max(droppable, key=lambda i: columns[i].droppable))
+        return excess, {i: max(natural[i] - least[i], 0) for i in shown if i in least}
+
+    def has_room(shown: Sequence[int]) -> bool:
+        excess, spare = excess_and_spare(shown)
+        return excess <= sum(spare.values())
+
+    shown = list(range(len(columns)))
+    dropped: list[int] = []
+    while not has_room(shown) and (droppable := [i for i in shown if columns[i].droppable]):
+        dropped.append(max(droppable, key=lambda i: columns[i].droppable))
+        shown.remove(dropped[-1])
+    # A wide column that had to go may leave room for a narrow one that went before it.
+    for i in sorted(dropped, key=lambda i: columns[i].droppable):
+        if has_room([*shown, i]):
+            shown = sorted([*shown, i])
+    excess, spare = excess_and_spare(shown)
     widths = dict(zip(shown, (natural[i] for i in shown), strict=True))
     while 0 < excess <= sum(spare.values()):
         widest = max((i for i in spare if spare[i]), key=lambda i: widths[i])

@@ -11,6 +11,7 @@ import functools
 import importlib.metadata
 import io
 import itertools
+import os
 import re
 import sys
 import traceback
@@ -60,6 +61,14 @@ class ErrorsAsSentences(TyperGroup):
     ) -> Any:
         """Run one command line and leave by SystemExit."""
         arguments = list(sys.argv[1:] if args is None else args)
+        try:
+            code = self._run(arguments, complete_var, extra)
+            sys.stdout.flush()  # here and not at the end of Python, which would show its own traceback
+        except BrokenPipeError:
+            code = _closed_pipe()
+        sys.exit(code)
+
+    def _run(self, arguments: list[str], complete_var: str | None, extra: dict[str, Any]) -> int:
         # --debug is taken wherever it stands, for the advice is to run the same command again with it.
         options = _options(arguments)
         understood = [word for word in options if word != "--debug"] + arguments[len(options) :]
@@ -67,15 +76,28 @@ class ErrorsAsSentences(TyperGroup):
             refuse_empty_words(understood, self)
             result = super().main(understood, "vaeval", complete_var, standalone_mode=False, **extra)
         except TyperException as failure:  # wrong options: the library's own words, our form
-            _leave(usage_error(failure, understood, self), arguments)
+            return _told(usage_error(failure, understood, self), arguments)
         except VaevalError as failure:
-            _leave(failure, arguments)
+            return _told(failure, arguments)
         except typer.Abort:  # Ctrl-C where a command does not say itself what becomes of its work
             rendering.note("Interrupted.")
-            sys.exit(ExitCode.INTERRUPTED)
+            return ExitCode.INTERRUPTED
+        except SystemExit as ended:
+            if isinstance(ended.__context__, BrokenPipeError):  # Typer makes a 1 of it
+                return _closed_pipe()
+            raise
+        except BrokenPipeError:
+            raise
         except Exception as failure:  # noqa: BLE001  the last door: whatever it is, the user gets a sentence
-            _leave(_unexpected(failure), arguments)
-        sys.exit(result if isinstance(result, int) else ExitCode.OK)
+            return _told(_unexpected(failure), arguments)
+        return result if isinstance(result, int) else ExitCode.OK
+
+
+def _closed_pipe() -> ExitCode:
+    """Whoever read has seen enough, as in `vaeval leaderboard | head`: end without a word, like any other program."""
+    if sys.__stdout__ is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())
+    return ExitCode.PIPE_CLOSED
 
 
 def _unexpected(failure: Exception) -> VaevalError:
@@ -97,13 +119,13 @@ def _unexpected(failure: Exception) -> VaevalError:
     return error
 
 
-def _leave(failure: VaevalError, arguments: Sequence[str]) -> None:
-    """Print the error and end the program."""
+def _told(failure: VaevalError, arguments: Sequence[str]) -> ExitCode:
+    """Print the error; the exit code to end with."""
     code = exit_code_of(failure)
     if "--debug" in _options(arguments):
         rendering.note("".join(traceback.format_exception(failure)).rstrip())
     rendering.error(failure, code, as_json=_wants_json(arguments))
-    sys.exit(code)
+    return code
 
 
 def _wants_json(arguments: Sequence[str]) -> bool:

@@ -31,6 +31,7 @@ class ExitCode(IntEnum):
     SCHEMA = 6
     TIMED_OUT = 7
     INTERRUPTED = 130
+    PIPE_CLOSED = 141
 
 
 _BY_ERROR: tuple[tuple[type[VaevalError], ExitCode], ...] = (

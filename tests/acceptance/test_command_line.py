@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -297,6 +298,25 @@ def test_ctrl_c_stops_the_workers_keeps_the_work_and_the_same_command_goes_on(
     assert resumed.wait(PATIENCE_SECONDS) == 130
     assert "0 new evaluations, 1 known already" in installation.output
     assert installation.worker_processes() == []
+
+
+def test_a_reader_who_has_seen_enough_ends_the_program_without_a_word(
+    installation: Installation, checkpoints: Path
+) -> None:
+    many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 90000) SELECT i FROM n"
+    for words in (["leaderboard"], ["sql", "--csv", many]):  # closed before the first line, and in the middle
+        command = shlex.join([VAEVAL, *words])
+        done = subprocess.run(
+            ["bash", "-c", f"{command} | true; echo ${{PIPESTATUS[0]}}"],
+            capture_output=True,
+            text=True,
+            env=installation.environment,
+            timeout=PATIENCE_SECONDS,
+        )
+        assert done.stdout in {"0\n", "141\n"}
+        assert "Traceback" not in done.stderr
+        assert "error" not in done.stderr
+    assert done.stdout == "141\n"
 
 
 def test_a_run_leaves_what_was_submitted_earlier_alone(installation: Installation, checkpoints: Path) -> None:

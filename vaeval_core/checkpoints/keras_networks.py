@@ -12,6 +12,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
+
 from vaeval_core.checkpoints.keras_archive import extract_weights
 from vaeval_core.checkpoints.keras_graph import Output
 from vaeval_core.checkpoints.keras_parts import KerasPart
@@ -41,7 +43,7 @@ def open_network(part: KerasPart, outputs: Sequence[Output]) -> Any:
         outputs: Outputs to keep.
 
     Raises:
-        CheckpointRejected: Keras cannot rebuild it, or weights and layers do not fit.
+        CheckpointRejected: Keras cannot rebuild it, weights and layers do not fit, or weights are not finite.
         StorageFailed: No space to unpack the weights.
     """
     import keras
@@ -56,10 +58,31 @@ def open_network(part: KerasPart, outputs: Sequence[Output]) -> Any:
             network.load_weights(selected)
         except _FILE_FAULTS as error:
             raise _translated(part, error) from error
+    _require_finite_weights(part, network)
     if keras.backend.backend() == "tensorflow":
         # XLA compiles for seconds and gains nothing at these sizes; the graph is compiled without it.
         network.jit_compile = False
     return network
+
+
+def _require_finite_weights(part: KerasPart, network: Any) -> None:
+    """Refuse a model that has diverged. Its outputs need not show it: a compiled ReLU makes 0 of NaN, and so ordinary scores."""
+    import keras
+
+    broken = {}
+    for variable in network.variables:
+        values = keras.ops.convert_to_numpy(variable)
+        if values.dtype.kind == "f" and not np.isfinite(values).all():
+            broken[variable.path] = np.count_nonzero(~np.isfinite(values)), values.size
+    if broken:
+        name, (number, of) = next(iter(broken.items()))
+        more = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
+        raise CheckpointRejected(
+            f"The model {part.graph.name} has weights that are not finite: it diverged in training.",
+            received=f"{part.archive}: {number:,} of {of:,} values of {name}{more} are NaN or infinite",
+            expected="finite weights",
+            next_step="evaluate a checkpoint from before it diverged",
+        )
 
 
 def _translated(part: KerasPart, error: Exception) -> Exception:

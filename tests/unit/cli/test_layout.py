@@ -89,3 +89,8 @@ def test_lines_of_a_part_stay_one_block_beside_its_label() -> None:
 
 def test_a_part_is_never_broken() -> None:
     assert joined(["#1 0.5", "#2 0.25", "#3 0.125"], "  ", 17) == "#1 0.5  #2 0.25\n  #3 0.125"
+
+
+def test_a_narrow_column_stays_where_a_wide_one_that_is_dearer_had_to_go() -> None:
+    columns = [NUMBER, Column(title="WIDE", droppable=1), Column(title="S", droppable=2)]
+    assert fitted(columns, [["1", "w" * 30, "s"]], 20)[0] == [0, 2]

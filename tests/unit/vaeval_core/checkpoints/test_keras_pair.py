@@ -267,3 +267,18 @@ def test_weights_of_another_network_are_refused(real: Any, tmp_path: Path, swap_
     with pytest.raises(CheckpointRejected, match="Keras cannot rebuild the model decoder") as caught:
         load(folder, digest)
     assert "weights that belong together" in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_model_that_diverged_is_refused_though_its_outputs_look_sound(
+    real: Any, tmp_path: Path, value: float
+) -> None:
+    decoder = real.dense_decoder()
+    kernel, *rest = decoder.layers[1].get_weights()
+    kernel[0, :2] = value
+    decoder.layers[1].set_weights([kernel, *rest])
+    folder = real.save_pair(tmp_path / "vae", real.dense_encoder(), decoder)
+    with pytest.raises(CheckpointRejected, match="not finite: it diverged in training") as caught:
+        opened(folder)
+    assert f"decoder.keras: 2 of {kernel.size:,} values of " in str(caught.value.received)
+    assert "before it diverged" in str(caught.value.next_step)
