@@ -128,7 +128,10 @@ PRESETS: dict[str, ProtocolRequest] = {
         fitted=10_000,
     ),
     "textbook": ProtocolRequest(
-        name="textbook", extractor="inception-v3-keras", metrics=("fid", "mse", "cross_entropy", "kl")
+        name="textbook",
+        interpolations=10_000,
+        extractor="inception-v3-keras",
+        metrics=("fid", "mse", "cross_entropy", "kl", "fid_interpolations"),
     ),
     "tokenizer": ProtocolRequest(
         name="tokenizer",

@@ -31,6 +31,7 @@ from vaeval_core.checkpoints.catalogue import describe
 from vaeval_core.checkpoints.linear_gaussian import LinearGaussianVae, fit_linear_gaussian, linear_gaussian_vae
 from vaeval_core.evaluation_result import MetricValue
 from vaeval_core.features.catalogue import load_extractor, resolve_extractor
+from vaeval_core.generation.interpolation_pairs import interpolation_fractions, interpolation_partners
 from vaeval_core.images.catalogue import survey_images
 from vaeval_core.images.digits import digits_images
 from vaeval_core.images.float_images import FloatImages
@@ -258,12 +259,18 @@ def test_the_textbook_protocol_gives_the_numbers_of_the_chapter(
 ) -> None:
     assert PRESETS["textbook"].extractor == "inception-v3-keras"
     request = PRESETS["textbook"].model_copy(
-        update={"samples": 300, "reconstructions": 300, "reference": 300, "extractor": "pixels-8x8"}
+        update={
+            "samples": 300,
+            "reconstructions": 300,
+            "reference": 300,
+            "interpolations": 300,
+            "extractor": "pixels-8x8",
+        }
     )
     images = digits_images("test").read(IndexRange(0, 300), (8, 8, 1), "exact")
     model = fit_linear_gaussian(digits_images("train").read(IndexRange(0, 900), (8, 8, 1), "exact"), 5)
     (result,) = evaluated("digits:test", request, model)
-    assert {"mse", "cross_entropy", "kl", "fid"} <= set(result)
+    assert set(result) == {"mse", "cross_entropy", "kl", "fid", "fid_interpolations"}
 
     x = images.astype(np.float32) / np.float32(255)
     posterior = model.encode(x)
@@ -277,17 +284,29 @@ def test_the_textbook_protocol_gives_the_numbers_of_the_chapter(
     entropy = -(x * np.log(p) + (1 - x) * np.log(1 - p)).reshape(300, -1).sum(axis=1)
     assert number(result["cross_entropy"]) == pytest.approx(entropy.mean(), rel=1e-6)
 
-    # Fréchet distance with covariances by n - 1; the root of the product as that of a symmetric matrix.
     extractor = load_extractor(resolve_extractor("pixels-8x8", weights=None, weights_folder=tmp_path), tmp_path)
+
+    def features_of(decoded: np.ndarray) -> np.ndarray:
+        return extractor.extract(np.rint(np.clip(decoded, 0, 1) * 255).astype(np.uint8)).astype(np.float64)
+
+    real = extractor.extract(images).astype(np.float64)
     sampled = model.decode(standard_normal(0, "samples", IndexRange(0, 300), 5))
-    drawn, real = (
-        extractor.extract(pixels).astype(np.float64)
-        for pixels in (np.rint(np.clip(sampled, 0, 1) * 255).astype(np.uint8), images)
+    assert number(result["fid"]) == pytest.approx(frechet_distance_by_definition(features_of(sampled), real), rel=1e-6)
+
+    # Between encoder means, on straight lines: (1 - t) start + t end.
+    partners = interpolation_partners(0, IndexRange(0, 300), 300, 32)
+    places = interpolation_fractions(0, IndexRange(0, 300))[:, np.newaxis]
+    between = model.decode(((1 - places) * mean + places * mean[partners]).astype(np.float32))
+    assert number(result["fid_interpolations"]) == pytest.approx(
+        frechet_distance_by_definition(features_of(between), real), rel=1e-6
     )
+
+
+def frechet_distance_by_definition(drawn: np.ndarray, real: np.ndarray) -> float:
+    """With covariances by n - 1; the root of their product as that of a symmetric matrix."""
     covariances = [np.cov(rows, rowvar=False, ddof=1) for rows in (drawn, real)]
     eigenvalues, axes = np.linalg.eigh(covariances[0])
     root = axes * np.sqrt(np.clip(eigenvalues, 0, None)) @ axes.T
     cross = np.sqrt(np.clip(np.linalg.eigvalsh(root @ covariances[1] @ root), 0, None)).sum()
     shift = drawn.mean(axis=0) - real.mean(axis=0)
-    distance = shift @ shift + covariances[0].trace() + covariances[1].trace() - 2 * cross
-    assert number(result["fid"]) == pytest.approx(distance, rel=1e-6)
+    return float(shift @ shift + covariances[0].trace() + covariances[1].trace() - 2 * cross)

@@ -98,7 +98,8 @@ def test_draws_and_a_likelihood_can_be_set_in_a_yaml_file(tmp_path: Path) -> Non
 
 def test_named_lists_of_metrics_are_those_of_a_textbook_and_of_tokenizer_papers() -> None:
     textbook, tokenizer = PRESETS["textbook"], PRESETS["tokenizer"]
-    assert {"mse", "cross_entropy", "kl", "fid"} <= set(textbook.metrics or ())
+    assert set(textbook.metrics or ()) == {"mse", "cross_entropy", "kl", "fid", "fid_interpolations"}
+    assert (textbook.interpolations, textbook.interpolation_path) == (10_000, "linear")
     assert textbook.extractor == "inception-v3-keras"
     assert set(tokenizer.metrics or ()) == {"rfid", "psnr", "ssim"}
     assert (tokenizer.samples, tokenizer.extractor) == (0, "inception-v3-fid")
