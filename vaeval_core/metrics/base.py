@@ -164,8 +164,8 @@ class Metric:
         unit: Physical or statistical unit.
         direction: Which way is better; `neither` for a rate, which a collapsed posterior brings to 0.
         compute: The number, or why there is none. Pure.
-        needs: Arrays of a shard that it is computed from, or `posterior`, `codes` and `draws` for all that belongs to one:
-            a protocol without any metric that needs an array does not compute it.
+        needs: Arrays of a shard that it is computed from; `posterior`, `codes` and `likelihood` stand for all that belongs to
+            one. A protocol without any metric that needs an array does not compute it.
     """
 
     name: str

@@ -55,9 +55,18 @@ class ImageValues:
 
     def __init__(self, shards: Iterable[Arrays]) -> None:
         self._shards = shards
+        self._known: dict[tuple[str, ...], tuple[Float64, ...]] = {}
 
     def columns(self, *names: str) -> tuple[Float64, ...]:
-        """Measurements of one number per image, each (n,), in image order; empty where there are none."""
+        """Measurements of one number per image, each (n,), in image order; empty where there are none.
+
+        Read once, however many metrics ask for the same.
+        """
+        if names not in self._known:
+            self._known[names] = self._read(names)
+        return self._known[names]
+
+    def _read(self, names: tuple[str, ...]) -> tuple[Float64, ...]:
         parts: dict[str, list[Float64]] = {name: [np.empty(0)] for name in names}
         for shard in self._shards:
             values = measured_values(shard)
