@@ -189,8 +189,11 @@ def test_what_was_not_asked_for_says_so() -> None:
     images = images_of(linear_model(), normal(40))
     protocol = a_protocol(images, [*DISTANCES, "ppl", "mig"], num_interpolations=0, num_fitted=0)
     result = evaluate(linear_model(), images, protocol)
-    assert result["fid_interpolations"].reason == result["ppl"].reason == "The protocol has no interpolations."
-    assert result["fid_fitted"].reason == "The protocol has no draws from the fitted density."
+    assert result["fid_interpolations"] == result["ppl"]
+    assert str(result["ppl"].reason).startswith("The protocol has no interpolations. Ask for them by --interpolations")
+    assert str(result["fid_fitted"].reason).startswith(
+        "The protocol has no draws from the fitted density. Ask for them"
+    )
     assert "does not say what varies in its images" in str(result["mig"].reason)
 
 

@@ -31,6 +31,11 @@ IN_WORDS: dict[StreamName, str] = {
 }
 """What images of a stream are called in sentences."""
 
+_HOW_TO_ASK: dict[StreamName, str] = {
+    "interpolations": " Ask for them by --interpolations 5000, or `interpolations: 5000` in a protocol file.",
+    "fitted": " Ask for them by --fitted 5000, or `fitted: 5000` in a protocol file.",
+}
+
 MOST_OUTSIDE = 0.01
 """Share of a decoder's values outside [0, 1] that is not worth a word."""
 
@@ -102,7 +107,7 @@ def unusable(summary: EvaluationSummary, stream: StreamName) -> MetricValue | No
     if stream in summary.missing:
         return summary.missing[stream]
     if features is None:
-        return MetricValue.not_applicable(f"The protocol has no {IN_WORDS[stream]}.")
+        return absent(stream)
     without_number = not_finite(summary, stream)
     if without_number is None and not np.isfinite(features.mean).all():
         # Finite images can still make a network overflow. Metrics would say so too, each in its own way.
@@ -114,6 +119,11 @@ def unusable(summary: EvaluationSummary, stream: StreamName) -> MetricValue | No
             warnings=outside_warnings(summary, stream),
         )
     return without_number
+
+
+def absent(stream: StreamName) -> MetricValue:
+    """The value of every metric of a stream that the protocol does not have."""
+    return MetricValue.not_applicable(f"The protocol has no {IN_WORDS[stream]}.{_HOW_TO_ASK.get(stream, '')}")
 
 
 def _which_are_not_finite(summary: EvaluationSummary, stream: StreamName) -> str:

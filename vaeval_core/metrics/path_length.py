@@ -8,7 +8,7 @@ import numpy as np
 
 from vaeval_core.errors import TooFewImages
 from vaeval_core.evaluation_result import MetricValue
-from vaeval_core.metrics.base import EvaluationSummary, outside_warnings
+from vaeval_core.metrics.base import EvaluationSummary, absent, outside_warnings
 from vaeval_core.metrics.gaussian_fit import GaussianFit
 from vaeval_core.types import Float64
 
@@ -92,5 +92,5 @@ def path_length_in_pixels(summary: EvaluationSummary, reference: GaussianFit) ->
 def _of_interpolations(summary: EvaluationSummary, speeds: str) -> MetricValue:
     values = np.empty(0) if summary.image_values is None else summary.image_values.columns(speeds)[0]
     if not len(values):
-        return MetricValue.not_applicable("The protocol has no interpolations.")
+        return absent("interpolations")
     return path_length(values)
