@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from vaeval_core.evaluation_result import MetricValue
     from vaeval_core.metrics.paired_difference import PairedDifference
 
-COMPARED = ("fid", "rfid")
+COMPARED = ("fid", "rfid", "fid_fitted", "fid_interpolations")
 """Metrics of which it is kept what each image does to them."""
+
+WHERE_PRESENT = frozenset({"fid_fitted", "fid_interpolations"})
+"""Those of which not a word is lost where the protocol does not have them."""
 
 WITHOUT_NOISE = frozenset({"rfid"})
 """Reconstructions are decoded posterior means: another seed gives the same ones again, and so tells nothing new."""
@@ -84,7 +87,10 @@ def compare(
     with open_application(Settings.from_environment()) as application:
         pairs = find_pairs(application.reads, first, second, fingerprint=fingerprint)
         values = [tuple(with_influences(record, application.artifacts) for record in pair) for pair in pairs]
-        comparisons = [compared(metric, pairs, values) for metric in COMPARED]
+        present = {metric for pair in values for of_one in pair for metric in of_one}
+        comparisons = [
+            compared(metric, pairs, values) for metric in COMPARED if metric in present or metric not in WHERE_PRESENT
+        ]
     if as_json:
         rendering.document("compare", _document(pairs, comparisons))
     else:

@@ -101,6 +101,7 @@ def vaeval(home: Path, *words: object) -> Any:
 
 def run_and_read_scores(home: Path, checkpoints: Path, photos: Path, *how: object) -> list[dict[str, Any]]:
     counts = ["--samples", NUM_SAMPLES, "--reconstructions", NUM_IMAGES, "--reference", NUM_SAMPLES]
+    counts += ["--interpolations", NUM_IMAGES, "--fitted", NUM_IMAGES]
     declared = ["--likelihood", "gaussian:0.1"]
     vaeval(home, "run", checkpoints, "--data", photos, *counts, *declared, *how, "--threads", 1, "--json")
     query = "SELECT checkpoint, metric, value, std_error, num_images, components FROM scores_long ORDER BY 1, 2"

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 
 from vaeval_core.disentanglement.labelled_codes import MAX_CODES, labelled_codes
 from vaeval_core.disentanglement.linear_classifier import train_linear_classifier
@@ -70,6 +69,8 @@ def area_under_curve(scores: Float64, is_positive: NDArray[np.bool_]) -> float:
         scores: (n,), the higher the likelier positive.
         is_positive: (n,), some but not all True.
     """
+    from scipy.stats import rankdata  # takes a second to import, and the catalogue of metrics leads here
+
     num_positive = int(is_positive.sum())
     num_negative = len(scores) - num_positive
     wins = rankdata(scores)[is_positive].sum() - num_positive * (num_positive + 1) / 2

@@ -115,6 +115,7 @@ def test_people_read_which_one_is_better_and_what_that_rests_on(vaeval: Vaeval) 
     lines = outcome.out.splitlines()
     assert lines[0].startswith(f"{WORSE} against {BETTER} · ")
     assert re.search(r"^METRIC +FIRST +SECOND +FIRST − SECOND +95 % INTERVAL +P$", lines[1])
+    assert not any(line.startswith("fid_") for line in lines), "their protocol has no such stream"
     (sentence,) = [line for line in lines if line.startswith("fid: ")]
     assert sentence.startswith(f"fid: {BETTER} is better than {WORSE} by ")
     assert sentence.endswith("which is more than chance, on 150 images of common noise.")

@@ -372,6 +372,17 @@ def test_show_sets_distances_side_by_side_with_their_gaps(vaeval: Vaeval, finish
     assert "40 linear interpolations, 40 from a fitted density" in outcome.out
 
 
+def test_distances_of_other_streams_are_compared_where_both_checkpoints_have_them(
+    vaeval: Vaeval, finished: Outcome
+) -> None:
+    metrics = {each["metric"]: each for each in vaeval("compare", "2", "1", "--json").document["metrics"]}
+    assert list(metrics) == ["fid", "rfid", "fid_fitted", "fid_interpolations"]
+    scores = [vaeval("show", number, "--json").document["scores"] for number in (2, 1)]
+    first, second = ({score["metric"]: score["value"] for score in of_one} for of_one in scores)
+    for name in ("fid_fitted", "fid_interpolations"):
+        assert metrics[name]["difference"] == pytest.approx(first[name] - second[name])
+
+
 def test_an_evaluation_without_pictures_has_none_to_draw(vaeval: Vaeval, submitted: Outcome, tmp_path: Path) -> None:
     outcome = vaeval("show", "1", "--pictures", tmp_path)
     assert outcome.exit_code == 4

@@ -14,7 +14,9 @@ from scheduler.store.base import CheckpointLocation
 from vaeval_core.checkpoints.catalogue import describe
 from vaeval_core.checkpoints.linear_gaussian import linear_gaussian_vae
 from vaeval_core.errors import CheckpointRejected, ImagesRejected
+from vaeval_core.evaluation_result import MetricValue
 from vaeval_core.images.catalogue import survey_images
+from vaeval_core.streams.fitted import SecondStage
 from vaeval_core.types import IndexRange
 from workers.loaded_models import LoadedModels
 
@@ -65,6 +67,15 @@ def test_what_is_odd_about_a_checkpoint_is_logged_once(
         models.adapter(location)
     findings = [record.__dict__["finding"] for record in caplog.records]
     assert len(findings) == len(set(findings)) >= 1
+
+
+def test_latents_are_fitted_once_for_a_checkpoint_under_a_protocol(models: LoadedModels, tmp_path: Path) -> None:
+    stages = [SecondStage(None, MetricValue.not_applicable(f"fit {number}")) for number in range(4)]
+    first, other = checkpoint(tmp_path / "a", 0.3), checkpoint(tmp_path / "b", 0.4)
+    waiting = iter(stages)
+    keys = [(first, "one"), (first, "one"), (first, "two"), (other, "one"), (first, "two")]
+    found = [models.second_stage(location, fingerprint, lambda: next(waiting)) for location, fingerprint in keys]
+    assert found == [stages[0], stages[0], stages[1], stages[2], stages[1]]
 
 
 def test_images_are_opened_once(models: LoadedModels) -> None:
