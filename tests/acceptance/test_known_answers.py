@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from cli.attribution import attribution, sentences
 from scheduler.composition import Application, open_application
 from scheduler.lifecycle import EvaluationState
 from scheduler.settings import Settings
@@ -29,7 +30,7 @@ from tests.numerics.known_linear_model import (
 )
 from vaeval_core.checkpoints.catalogue import describe
 from vaeval_core.checkpoints.linear_gaussian import LinearGaussianVae, fit_linear_gaussian, linear_gaussian_vae
-from vaeval_core.evaluation_result import MetricValue
+from vaeval_core.evaluation_result import MetricValue, Score
 from vaeval_core.features.catalogue import load_extractor, resolve_extractor
 from vaeval_core.generation.interpolation_pairs import interpolation_fractions, interpolation_partners
 from vaeval_core.images.catalogue import survey_images
@@ -92,6 +93,10 @@ def protocol(count: int, **fields: object) -> ProtocolRequest:
         extractor="pixels-8x8",
         **({"metrics": everything, "draws": 7} | fields),  # type: ignore[arg-type]
     )
+
+
+def scores_of(result: Values) -> list[Score]:
+    return [Score(metric=name, version=1, value=value) for name, value in result.items()]
 
 
 def number(value: MetricValue) -> float:
@@ -235,7 +240,12 @@ def test_three_models_of_known_illness_are_told_apart(evaluated: Callable[..., l
     mismatched = linear_gaussian_vae(0.1 * healthy.weights, healthy.offset, 1e-6, (8, 8, 1))
     blurry = fit_linear_gaussian(pixels, 2)
     sound, full, far, dull = evaluated(
-        "digits:test", protocol(500, metrics=None), healthy, collapsed, mismatched, blurry
+        "digits:test",
+        protocol(500, metrics=None, fitted=500, interpolations=500),
+        healthy,
+        collapsed,
+        mismatched,
+        blurry,
     )
 
     verdicts = [verdict_on(result["collapsed_dimensions"].components) for result in (sound, full, far, dull)]
@@ -252,6 +262,12 @@ def test_three_models_of_known_illness_are_told_apart(evaluated: Callable[..., l
     assert number(dull["rfid"]) > 3 * number(sound["rfid"])
     assert number(dull["mse"]) > 3 * number(sound["mse"])
     assert number(dull["psnr"]) < number(sound["psnr"]) - 4
+    # Draws from a density fitted to the latents find them where the prior does not, and help a blurry decoder nothing.
+    assert number(far["fid"]) - number(far["fid_fitted"]) > 0.8 * (number(far["fid"]) - number(far["rfid"]))
+    assert abs(number(dull["fid"]) - number(dull["fid_fitted"])) < 0.1 * number(dull["rfid"])
+    advice = [" ".join(sentences(attribution(scores_of(result)))) for result in (far, dull)]
+    assert "draws from a fitted density instead of the prior" in advice[0]
+    assert "a better decoder would help most" in advice[1]
 
 
 def test_the_textbook_protocol_gives_the_numbers_of_the_chapter(
