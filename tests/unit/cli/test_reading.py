@@ -325,6 +325,7 @@ def test_show_draws_the_pictures(vaeval: Vaeval, finished: Outcome, tmp_path: Pa
         assert min(picture.size) > 100
 
 
+@pytest.mark.slow
 def test_show_draws_interpolations_and_traversals_beside_the_contact_sheet(
     vaeval: Vaeval, finished: Outcome, tmp_path: Path
 ) -> None:
@@ -351,6 +352,7 @@ def test_the_name_of_a_picture_is_no_folder_for_pictures(
     assert [path.name for path in tmp_path.iterdir()] == ["home"], "nothing was made"
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_called_like_a_picture_is_one(vaeval: Vaeval, finished: Outcome, tmp_path: Path) -> None:
     folder = tmp_path / "s.png"
     folder.mkdir()
@@ -358,6 +360,7 @@ def test_a_folder_that_is_called_like_a_picture_is_one(vaeval: Vaeval, finished:
     assert len(list(folder.iterdir())) == 3
 
 
+@pytest.mark.slow
 def test_show_sets_distances_side_by_side_with_their_gaps(vaeval: Vaeval, finished: Outcome) -> None:
     document = vaeval("show", "1", "--json").document
     values = {score["metric"]: score["value"] for score in document["scores"]}
@@ -372,6 +375,7 @@ def test_show_sets_distances_side_by_side_with_their_gaps(vaeval: Vaeval, finish
     assert "40 linear interpolations, 40 from a fitted density" in outcome.out
 
 
+@pytest.mark.slow
 def test_distances_of_other_streams_are_compared_where_both_checkpoints_have_them(
     vaeval: Vaeval, finished: Outcome
 ) -> None:
