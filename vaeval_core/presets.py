@@ -83,7 +83,7 @@ class ProtocolRequest(BaseModel):
         for stream in ("samples", "reconstructions", "interpolations", "fitted"):
             if getattr(self, stream) == 1:
                 raise TooFewImages(
-                    f"One image is too few for the statistics of the {stream}.",
+                    f"One image is too few for the statistics of the {'fitted draws' if stream == 'fitted' else stream}.",
                     received=f"{stream}=1",
                     expected="0 to leave them out, or at least 2",
                     next_step=f"use --{stream} 500 or more",
