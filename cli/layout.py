@@ -77,7 +77,8 @@ def fitted(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int)
     """Which columns fit `width`, and how wide each becomes.
 
     Columns that may shrink or wrap do so down to `MIN_NAME_WIDTH` or `MIN_PROSE_WIDTH`; if that is not enough, droppable
-    columns go, as few as possible of those to keep longest. Where nothing helps, nothing is shortened in vain: the widths are then those of the whole cells.
+    columns go, and come back where there is room for them. Where nothing helps, nothing is shortened in vain: the widths are
+    then those of the whole cells.
     """
     natural = [max(len(cell) for cell in (column.title, *(row[i] for row in rows))) for i, column in enumerate(columns)]
     least = {

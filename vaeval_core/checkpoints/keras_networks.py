@@ -66,7 +66,7 @@ def open_network(part: KerasPart, outputs: Sequence[Output]) -> Any:
 
 
 def _require_finite_weights(part: KerasPart, network: Any) -> None:
-    """Refuse a model that has diverged. Its outputs need not show it: a compiled ReLU makes 0 of NaN, and so ordinary scores."""
+    """Refuse a model that diverged. Its outputs need not show it: a compiled ReLU makes 0 of NaN, and so ordinary scores."""
     import keras
 
     broken = {}
