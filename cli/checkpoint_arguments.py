@@ -99,7 +99,7 @@ class _OwnFolders:
 
 
 def known_names(requests: Sequence[EvaluationRequest], receipt: SubmissionReceipt, reads: ReadStore) -> list[str]:
-    """A sentence on each checkpoint, and on the images, that are listed under another name than their path has now.
+    """A sentence on each checkpoint, on the images and the protocol, if they are listed under another name than now given.
 
     Content is what they are known by, and it keeps the name (and a checkpoint its step) under which it came first.
     """
@@ -112,12 +112,15 @@ def known_names(requests: Sequence[EvaluationRequest], receipt: SubmissionReceip
         for checkpoint, name in names.values()
         if checkpoint.name != name
     ]
+    # One data set for all, and one protocol but for the seed: they come from one command line.
     (record,) = reads.evaluations([receipt.evaluations[0].evaluation_id])
-    dataset = requests[0].dataset  # one for all: they come from one command line
+    dataset, protocol = requests[0].dataset, requests[0].protocol_name
+    others = []
     if dataset.name != record.dataset_name:
-        images = f"{dataset.uri} has the same images as a set submitted before: known as {record.dataset_name}."
-        return [*at_most(checkpoints), images]
-    return at_most(checkpoints)
+        others.append(f"{dataset.uri} has the same images as a set submitted before: known as {record.dataset_name}.")
+    if protocol != record.protocol_name:
+        others.append(f"{protocol} asks for what a protocol before it asked for: known as {record.protocol_name}.")
+    return [*at_most(checkpoints), *others]
 
 
 def assumptions(checkpoints: Sequence[CheckpointDescription]) -> list[str]:

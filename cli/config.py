@@ -15,10 +15,12 @@ def config(as_json: Json = False) -> None:
     Example:
       VAEVAL_DATABASE_URL=postgresql://me:secret@db/vaeval vaeval config
     """
-    from scheduler.settings import VARIABLES, Settings, sources
+    from scheduler.settings import VARIABLES, Settings, sources, unknown_variables
 
     values = Settings.from_environment().shown()
     origins = sources()
+    for sentence in unknown_variables():
+        rendering.note(sentence)
     if as_json:
         rows = {
             name: {"value": values[name], "source": origins[name], "meaning": VARIABLES[name]} for name in VARIABLES

@@ -206,7 +206,7 @@ def read_seeds(seed: int | None, seeds: str | None) -> tuple[int, ...] | None:
             "--seed and --seeds exclude each other.",
             received=f"--seed {seed} --seeds {seeds}",
             expected="one of the two",
-            next_step=f"--seeds {seed},{seeds}",
+            next_step=f"--seeds {','.join(dict.fromkeys([str(seed), *seeds.split(',')]))}",
         )
     words = [str(seed)] if seed is not None else seeds.split(",") if seeds is not None else None
     if words is None:

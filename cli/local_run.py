@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -35,7 +36,7 @@ class Crew:
         inline: One process without a broker.
 
     Raises:
-        InvalidInput: Several workers inline.
+        InvalidInput: Several workers inline, or words that name no device.
     """
 
     devices: str = "auto"
@@ -44,6 +45,14 @@ class Crew:
     inline: bool = False
 
     def __post_init__(self) -> None:
+        unknown = [name for name in _words(self.devices) if not _DEVICE.fullmatch(name)]
+        if unknown or not _words(self.devices):
+            raise InvalidInput(
+                "--devices names what is no device.",
+                received=self.devices,
+                expected="auto, cpu, or GPUs by index or UUID with commas between: 0,1",
+                next_step="vaeval doctor lists the GPUs of this machine",
+            )
         if self.inline and (self.workers or 1) > 1:
             raise InvalidInput(
                 "--inline is one worker.",
@@ -59,7 +68,15 @@ class Crew:
             return 1
         if self.workers is not None or self.devices == "auto":
             return self.workers
-        return len([name for name in self.devices.split(",") if name.strip()])
+        return len(_words(self.devices))
+
+
+_DEVICE = re.compile(r"auto|cpu|((gpu|cuda):)?[0-9]+|(GPU|MIG)-[0-9A-Za-z/-]+")
+"""What may name a device; whether there is one, only the worker program looks up."""
+
+
+def _words(devices: str) -> list[str]:
+    return [name.strip() for name in devices.split(",") if name.strip()]
 
 
 def evaluate_here(

@@ -122,7 +122,11 @@ SkipUnreadable = Annotated[
 ]
 Tags = Annotated[
     list[str] | None,
-    typer.Option("--tag", metavar="KEY=VALUE", help="A word to find the checkpoints by, such as beta=4; repeatable."),
+    typer.Option(
+        "--tag",
+        metavar="KEY=VALUE",
+        help="Kept with the checkpoints, such as beta=4: in show, --json, CSV and SQL; repeatable.",
+    ),
 ]
 ShardSize = Annotated[
     int | None,

@@ -14,14 +14,21 @@ from cli import rendering
 from cli.options import Json
 from vaeval_core.errors import InvalidInput
 
+MOST_ROWS = 1000
+"""Rows to print unless told otherwise: more are for a program, which takes CSV."""
+
+
+ALL_ROWS = 1_000_000_000
+
 
 def sql(
     statement: Annotated[
         str, typer.Argument(metavar="SELECT", help="One statement that reads; `-` reads it from stdin.")
     ],
     limit: Annotated[
-        int, typer.Option("--limit", metavar="N", min=1, help="Most rows to print, also with --json and --csv.")
-    ] = 1000,
+        int | None,
+        typer.Option("--limit", metavar="N", min=1, help="Most rows to print. Default: 1000; with --csv all."),
+    ] = None,
     as_json: Json = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV on stdout.")] = False,
 ) -> None:
@@ -45,8 +52,9 @@ def sql(
             expected="one of the two",
             next_step="leave one of them out",
         )
+    most = limit or (ALL_ROWS if as_csv else MOST_ROWS)
     text = typer.get_text_stream("stdin").read() if statement == "-" else statement
-    answer = ask(Settings.from_environment().database_url, text, limit=limit)
+    answer = ask(Settings.from_environment().database_url, text, limit=most)
     if as_json:
         names = unique_names(answer.columns)
         rows = [dict(zip(names, map(_value, row), strict=True)) for row in answer.rows]
@@ -67,7 +75,7 @@ def sql(
         if not answer.rows:
             rendering.note("No rows.")
     if answer.is_cut:
-        rendering.note(f"There are more than {limit:,} rows. Print more with --limit N.")
+        rendering.note(f"There are more than {most:,} rows. Print more with --limit N.")
 
 
 def unique_names(names: Sequence[str]) -> list[str]:

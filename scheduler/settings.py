@@ -6,6 +6,7 @@ that passwords stay out of process lists and compose files.
 
 from __future__ import annotations
 
+import difflib
 import os
 import re
 from collections.abc import Mapping
@@ -191,6 +192,22 @@ def sources(environment: Mapping[str, str] | None = None) -> dict[str, str]:
         else ("environment" if values.get(name) else "default")
         for name in VARIABLES
     }
+
+
+def unknown_variables(environment: Mapping[str, str] | None = None) -> list[str]:
+    """A sentence on each variable that begins as ours do and means nothing, with the one that may have been meant.
+
+    >>> unknown_variables({"VAEVAL_LEASE": "9", "VAEVAL_HOME_FILE": "home.txt"})
+    ['VAEVAL_LEASE is no variable of vaeval and changes nothing; perhaps VAEVAL_LEASE_SECONDS.']
+    """
+    known = {*VARIABLES, *(f"{name}_FILE" for name in VARIABLES)}
+    sentences = []
+    for name in sorted(os.environ if environment is None else environment):
+        if name.startswith("VAEVAL_") and name not in known and not name.startswith("VAEVAL_TEST_"):
+            close = difflib.get_close_matches(name, VARIABLES, n=1)
+            meant = f"; perhaps {close[0]}" if close else ""
+            sentences.append(f"{name} is no variable of vaeval and changes nothing{meant}.")
+    return sentences
 
 
 def _with_files(environment: Mapping[str, str]) -> dict[str, str]:

@@ -186,7 +186,7 @@ def read_protocol(name_or_path: str) -> ProtocolRequest:
             "The protocol file names no fields.",
             received=received,
             expected=expected,
-            next_step="vaeval run --protocol quick needs no file; docs/operations.md shows one",
+            next_step="vaeval run --protocol quick needs no file; docs/files.md shows one",
         )
     try:
         return ProtocolRequest.model_validate({"name": path.stem, **content})

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Text, and_, case, cast, desc, func, nulls_last, select
+from sqlalchemy import Connection, Text, and_, case, cast, desc, func, nulls_last, or_, select
 
 from scheduler.lifecycle import EvaluationState, ShardState
 from scheduler.store.answers import BoardSize, Contenders, FailedAttempt, JournalPage
@@ -151,13 +151,17 @@ class SqlReadStore:
     def warnings(self, evaluation_ids: Sequence[int]) -> Mapping[int, Mapping[str, tuple[str, ...]]]:
         """See `ReadStore.warnings`."""
         statement = (
-            select(scores.c.evaluation_id, scores.c.metric, scores.c.warnings)
-            .where(among(scores.c.evaluation_id, evaluation_ids), cast(scores.c.warnings, Text) != "[]")
+            select(scores.c.evaluation_id, scores.c.metric, scores.c.warnings, scores.c.kind, scores.c.reason)
+            .where(
+                among(scores.c.evaluation_id, evaluation_ids),
+                or_(cast(scores.c.warnings, Text) != "[]", scores.c.kind.in_(("nan", "inf"))),
+            )
             .order_by(scores.c.evaluation_id, scores.c.metric)
         )
         found: dict[int, dict[str, tuple[str, ...]]] = {}
         for row in self._database.read(lambda connection: connection.execute(statement).all()):
-            found.setdefault(row.evaluation_id, {})[row.metric] = tuple(row.warnings)
+            missing = (row.reason,) if row.kind in {"nan", "inf"} and row.reason else ()
+            found.setdefault(row.evaluation_id, {})[row.metric] = (*missing, *row.warnings)
         return found
 
     def scores(

@@ -273,9 +273,9 @@ def test_a_scheduler_in_a_new_home_says_only_what_it_watches(installation: Insta
 def test_workers_that_cannot_start_say_why_in_the_command_s_own_error(
     installation: Installation, checkpoints: Path
 ) -> None:
-    done = installation.run("run", checkpoints, "--data", "digits:test", *SMALL, "--devices", "no-such-device")
+    done = installation.run("run", checkpoints, "--data", "digits:test", *SMALL, "--devices", "GPU-no-such-device")
     assert done.returncode == 2
-    assert "no-such-device" in done.stderr
+    assert "GPU-no-such-device" in done.stderr
     assert "Traceback" not in done.stderr
     assert [entry["state"] for entry in installation.document("status")["evaluations"]] == ["queued"] * 3
 

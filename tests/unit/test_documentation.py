@@ -10,15 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from pydantic import BaseModel
 
 from cli.exit_codes import ExitCode
 from cli.main import program
 from scheduler.settings import VARIABLES
+from vaeval_core.checkpoints.sidecar import CheckpointSettings
 from vaeval_core.features.catalogue import EXTRACTOR_NAMES
 from vaeval_core.features.weights_catalogue import WEIGHTS_NAMES
 from vaeval_core.images.array_file import ARRAY_SUFFIXES
 from vaeval_core.metrics.catalogue import METRICS
-from vaeval_core.presets import DEFAULT_EXTRACTOR, PRESETS
+from vaeval_core.presets import DEFAULT_EXTRACTOR, PRESETS, ProtocolRequest
 from vaeval_core.shard_plan import DEFAULT_SHARD_SIZE
 
 PROJECT = Path(__file__).parents[2]
@@ -253,3 +256,24 @@ def test_every_command_is_in_the_readme_or_the_operations_page() -> None:
     mentioned = {" ".join(call) for call in calls(text)}
     missing = [path for path in COMMANDS if not any(call.split()[: len(path)] == list(path) for call in mentioned)]
     assert missing == []
+
+
+@pytest.mark.parametrize(
+    ("heading", "model"),
+    [("## A protocol", ProtocolRequest), ("## vaeval.yaml beside a checkpoint", CheckpointSettings)],
+)
+def test_the_page_on_files_names_every_field_and_its_examples_are_accepted(
+    heading: str, model: type[BaseModel]
+) -> None:
+    assert [row[0] for row in table("docs/files.md", heading)] == list(model.model_fields)
+    text = (PROJECT / "docs" / "files.md").read_text(encoding="utf-8").partition(heading)[2]
+    example = CODE.search(text)
+    assert example is not None
+    assert model.model_validate(yaml.safe_load(example[1])).model_fields_set
+
+
+def test_the_page_on_files_gives_the_defaults_of_a_protocol() -> None:
+    stated = {row[0]: row[2] for row in table("docs/files.md", "## A protocol")}
+    defaults = ProtocolRequest().model_dump()
+    plain = {name for name, default in defaults.items() if default is not None and name != "name"}
+    assert {name: stated[name] for name in plain} == {name: str(defaults[name]).lower() for name in plain}

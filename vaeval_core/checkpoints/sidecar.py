@@ -90,7 +90,7 @@ def read_sidecar(folder: Path) -> CheckpointSettings:
             f"{path} is not YAML.",
             received=str(error),
             expected=expected,
-            next_step="correct that line; docs/operations.md shows what may stand in the file",
+            next_step="correct that line; docs/files.md shows what may stand in the file",
         ) from error
     try:
         return CheckpointSettings.model_validate({} if content is None else content)

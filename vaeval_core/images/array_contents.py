@@ -167,7 +167,9 @@ def _require_images(path: Path, dtype: np.dtype[Any], stored: tuple[int, ...], *
     reason = None
     if dtype != np.uint8 and not (may_be_float and dtype in _FLOATS):
         reason = "The numbers of an array of images must be uint8."
-    elif len(shape) != 4 or shape[3] not in {1, 3} or 0 in shape:
+    elif 0 in shape:
+        reason = "The array holds no images."
+    elif len(shape) != 4 or shape[3] not in {1, 3}:
         reason = "The array has no shape of images."
     elif shape[1] * shape[2] > MAX_PIXELS:
         reason = f"The images of the array have more than {MAX_PIXELS:,} pixels each."
@@ -179,5 +181,5 @@ def _require_images(path: Path, dtype: np.dtype[Any], stored: tuple[int, ...], *
         expected=_EXPECTED,
         next_step="numpy.save('images.npy', (images.clip(0, 1) * 255).round().astype('uint8'))"
         if dtype.kind == "f"
-        else None,
+        else "give the array of the images, as uint8 with channels last",
     )

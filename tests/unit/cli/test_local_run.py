@@ -35,3 +35,16 @@ def test_what_becomes_of_other_evaluations_is_said() -> None:
     assert about_others(1_200) == told.replace("1 evaluation is", "1,200 evaluations are").replace(
         "it alone", "them alone"
     )
+
+
+@pytest.mark.parametrize("devices", ["gpu", "cpu,banana", ",", "0;1"])
+def test_words_that_name_no_device_are_refused_before_anything_is_registered(devices: str) -> None:
+    with pytest.raises(InvalidInput, match="names what is no device") as caught:
+        Crew(devices=devices)
+    assert caught.value.received == devices
+    assert "index or UUID" in str(caught.value.expected)
+
+
+@pytest.mark.parametrize("devices", ["auto", "cpu", "0,1", "gpu:0", "GPU-8f2c", "MIG-1/2/3"])
+def test_whatever_the_worker_program_may_know_is_left_to_it(devices: str) -> None:
+    assert Crew(devices=devices).devices == devices

@@ -13,7 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from sqlalchemy import text
 
+from scheduler.settings import Settings
+from scheduler.store.database import Database
 from tests.unit.cli.conftest import SMALL, Outcome
 from vaeval_core.checkpoints.linear_gaussian import linear_gaussian_vae
 
@@ -510,3 +513,29 @@ def test_workers_are_listed_with_device_memory_and_versions_that_differ(vaeval: 
     document = vaeval("status", "--workers", "--json").document
     assert document["workers"][0]["memory_bytes"] == 141 * 10**9
     assert document["workers"][0]["versions"] == {"keras": "3.15.1", "numpy": "2.4.6"}
+
+
+def test_csv_of_sql_is_whole_and_a_table_says_that_there_is_more(vaeval: Vaeval, finished: Outcome) -> None:
+    many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1500) SELECT i FROM n"
+    assert len(vaeval("sql", "--csv", many).out.splitlines()) == 1501
+    assert len(vaeval("sql", "--csv", many, "--limit", "7").out.splitlines()) == 8
+    outcome = vaeval("sql", many)
+    assert len(outcome.out.splitlines()) == 1001
+    assert "more than 1,000 rows" in outcome.err
+
+
+def test_config_tells_a_variable_that_means_nothing(vaeval: Vaeval, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VAEVAL_LEASE", "9")
+    outcome = vaeval("config")
+    assert "VAEVAL_LEASE is no variable of vaeval and changes nothing; perhaps VAEVAL_LEASE_SECONDS." in outcome.err
+
+
+def test_a_score_without_a_number_is_told_with_its_reason_below_the_table(vaeval: Vaeval, finished: Outcome) -> None:
+    reason = "64 of 64 samples hold values that are not finite."
+    database = Database(Settings.from_environment().database_url)
+    statement = (
+        "UPDATE scores SET value = NULL, kind = 'nan', reason = :reason WHERE metric = 'fid' AND evaluation_id = 1"
+    )
+    database.write(lambda connection: connection.execute(text(statement), {"reason": reason}))
+    database.dispose()
+    assert f"fid (id 1): {reason}" in vaeval("leaderboard").err

@@ -132,6 +132,16 @@ class TestWithBrokerDown:
         outcome = vaeval("submit", checkpoints, "--data", moved, *words)
         assert f"{moved} has the same images as a set submitted before: known as photos." in outcome.err
 
+    def test_a_protocol_known_under_another_name_is_told_with_the_name_of_the_leaderboard(
+        self, vaeval: Vaeval, checkpoints: Path, no_broker: None, tmp_path: Path
+    ) -> None:
+        words = ("submit", checkpoints, "--data", "digits:test", "--protocol")
+        for name in ("first", "second"):
+            (tmp_path / f"{name}.yaml").write_text("{samples: 40, reconstructions: 40, extractor: pixels-8x8}")
+        vaeval(*words, tmp_path / "first.yaml")
+        outcome = vaeval(*words, tmp_path / "second.yaml")
+        assert "second asks for what a protocol before it asked for: known as first." in outcome.err
+
 
 class TestSeveralBadCheckpoints:
     def test_each_is_told_with_its_reason_and_how_to_go_on(
@@ -280,6 +290,7 @@ BAD_INPUT = [
         ["CHECKPOINTS"], "digits:test", ["--protocol", "no.yaml"], 4, ["received:  no.yaml"], id="protocol file"
     ),
     pytest.param(["CHECKPOINTS"], "digits", [], 4, ["next:      --data digits:test"], id="digits without a split"),
+    pytest.param(["CHECKPOINTS"], "digits:test", ["--seed", "1", "--seeds", "1,2"], 2, ["--seeds 1,2"], id="two kinds"),
     pytest.param(["CHECKPOINTS"], "digits:test", ["--tag", "beta"], 2, ["--tag beta", "key=value"], id="tag"),
     pytest.param(["CHECKPOINTS"], "digits:test", ["--seeds", "a"], 2, ["received:  a", "0,1,2"], id="seeds"),
     pytest.param(
