@@ -113,7 +113,8 @@ def fill(database: Database, artifacts: ArtifactStore, num_evaluations: int, *, 
 
 def _keep_influences(database: Database, artifacts: ArtifactStore, fids: Sequence[float]) -> None:
     generator = np.random.default_rng(0)
-    near = [number for number, fid in enumerate(fids, start=1) if fid < min(fids) + NEAR]
+    farthest = min(fids) + NEAR
+    near = [number for number, fid in enumerate(fids, start=1) if fid < farthest]
     common = generator.normal(size=10_000)
     files = []
     for number in near:

@@ -3,8 +3,10 @@
     python -m benchmarks.store                                   everything on both databases, about ten minutes
     python -m benchmarks.store --database sqlite --only leaderboard --evaluations 10000
 
-    submit         1,000 checkpoints of 80 shards each, new and again after they are finished; in the store, and as a command
-    leaderboard    the best 20 of 100,000 evaluations, as `vaeval leaderboard --top 20` asks and as SQL, with query plans
+    submit         1,000 checkpoints, new and again after they are finished: in the store with 80 shards each, and as a command
+                   that reads small linear-Gaussian models and pairs of .keras files
+    leaderboard    the best 20 of 100,000 evaluations and their ties, as `vaeval leaderboard --top 20` reads them, and as SQL,
+                   with query plans
     claim          a claim and its end while 80,000 shards wait, with the plan of the claim
     overhead       200 shards of 32 small images by one worker: time from first claim to last end, less what was computed
     scaling        40 shards of pure Python, by one worker and by two
@@ -32,6 +34,7 @@ import numpy as np
 from sqlalchemy import ClauseElement, Connection, Executable, Row, text
 
 from benchmarks.many_evaluations import fill
+from benchmarks.sweep import keras_sweep, linear_gaussian_sweep
 from cli.ties import ties_among
 from scheduler.composition import Application, open_application
 from scheduler.queue.celery_queue import CeleryWorkQueue
@@ -133,25 +136,34 @@ def measure_submit(database: Database, folder: Path, arguments: argparse.Namespa
     finish_everything(database)
     report(f"{arguments.checkpoints:,} finished ones again: store", timed(lambda: store.submit(requests)))
     assert store.submit(requests).new_shards == 0
+    np.save(folder / "images.npy", np.random.default_rng(0).integers(0, 256, (600, 28, 28, 1), np.uint8))
+    sweeps = {
+        "linear-Gaussian": (linear_gaussian_sweep, "digits:test"),
+        "Keras pairs": (keras_sweep, str(folder / "images.npy")),
+    }
+    for kind, (make, data) in sweeps.items():
+        runs = folder / kind.partition(" ")[0]
+        if not runs.exists():
+            make(runs, arguments.checkpoints)
+        _measure_command(database, folder, kind, runs, data, arguments.checkpoints)
+
+
+def _measure_command(database: Database, folder: Path, kind: str, runs: Path, data: str, count: int) -> None:
+    """`vaeval submit` of a folder of checkpoints, from the start of the process to its end."""
     emptied(database)
-    runs = folder / "runs"
-    for number in range(arguments.checkpoints):
-        path = runs / f"step-{number}"
-        if not path.exists():
-            linear_gaussian_vae(np.eye(64, 2) * (0.1 + number * 1e-4), np.full(64, 0.4), 0.01, (8, 8, 1)).save(path)
     with broker_url(folder) as url:
         environment = {**os.environ, "VAEVAL_HOME": str(folder / "home"), "VAEVAL_BROKER_URL": url}
         environment |= {"VAEVAL_DATABASE_URL": plain_url(database), "PYTHONPATH": str(PROJECT)}
-        words = ["submit", str(runs), "--data", "digits:test", "--protocol", "quick", "--extractor", "pixels-8x8"]
+        words = ["submit", str(runs), "--data", data, "--protocol", "quick", "--extractor", "pixels-8x8"]
         command = [sys.executable, "-P", "-c", "from cli.main import main; main()", *words]
 
         def run() -> None:
             subprocess.run(command, env=environment, check=True, capture_output=True)
 
-        report(f"{arguments.checkpoints:,} new checkpoints: vaeval submit, all of it", timed(run), "bar: 5 s")
+        report(f"{count:,} new checkpoints ({kind}): vaeval submit, all of it", timed(run), "bar: 5 s")
         waiting = CeleryWorkQueue(url).waiting()
         finish_everything(database)
-        report(f"{arguments.checkpoints:,} finished ones again: vaeval submit, all of it", timed(run), "bar: 2 s")
+        report(f"{count:,} finished ones again ({kind}): vaeval submit, all of it", median(run, 3), "bar: 2 s")
         assert CeleryWorkQueue(url).waiting() == waiting, "something was announced again"
 
 
