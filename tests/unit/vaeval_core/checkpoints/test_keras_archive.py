@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from tests.unit.vaeval_core.checkpoints.keras_files import a_decoder, an_encoder, archive
 from vaeval_core.checkpoints.keras_archive import extract_weights, read_keras_archive
+from vaeval_core.checkpoints.keras_parts import parts_of_pair
 from vaeval_core.errors import CheckpointRejected
 
 MODEL = {"class_name": "Functional", "module": "keras.src.models.functional", "config": {"name": "vae"}}
@@ -52,6 +54,21 @@ def test_a_complete_archive_is_read(tmp_path: Path) -> None:
     assert read_keras_archive(file).model == MODEL
     extract_weights(file, tmp_path / "weights.h5")
     assert (tmp_path / "weights.h5").read_bytes() == b"weights"
+
+
+def test_checkpoints_of_one_architecture_share_what_was_read_and_nothing_that_is_built(tmp_path: Path) -> None:
+    for name in ("step-1", "step-2"):
+        folder = tmp_path / name
+        folder.mkdir()
+        for role, model in (("encoder", an_encoder()), ("decoder", a_decoder())):
+            (folder / f"{role}.keras").write_bytes(archive(model, model__weights__h5=name.encode()))
+    first, second = (parts_of_pair(tmp_path / name).encoder for name in ("step-1", "step-2"))
+    assert first.graph is second.graph
+    assert first.archive != second.archive
+    kept = first.graph.outputs[:1]
+    built = first.graph.reduced(kept)
+    built["config"]["layers"].clear()  # Keras may do as it likes with what it is given
+    assert len(second.graph.reduced(kept)["config"]["layers"]) == 3
 
 
 def test_a_truncated_archive_is_named(refused: Refused) -> None:
