@@ -29,6 +29,11 @@ PUBLISHED_RESIZE = "tf1-bilinear"
 OWN_WEIGHTS = ",weights="
 """In the name of a protocol, before the digest of weights that nobody publishes: whoever submits knows, the reader may not."""
 
+NOISE_FLOOR_NOTE = (
+    "A noise floor is as many real images, none of them in the reference, scored as if they were samples: what it has is left"
+    " by chance, and no checkpoint needs less. It has no rank."
+)
+
 MOST_WARNINGS = 8
 """Lines of warnings below the tables: more are not read."""
 
@@ -89,6 +94,8 @@ def print_tables(
         rendering.note(warning)
     if any(row["evaluation"] in marked for row in rows):
         rendering.note("▸ marks the evaluations of this command.")
+    if any(row["noise_floor"] for row in rows):
+        rendering.note(NOISE_FLOOR_NOTE)
     for sentence in about_ties(rows, ties):
         rendering.note(sentence)
     shown = {score.column for score in scores}  # what is to be known of others stands where they do, in `vaeval show`

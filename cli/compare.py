@@ -15,6 +15,7 @@ from cli.options import Json
 
 if TYPE_CHECKING:
     from cli.pairing import Pair
+    from scheduler.store.base import EvaluationRecord
     from vaeval_core.evaluation_result import MetricValue
     from vaeval_core.metrics.paired_difference import PairedDifference
 
@@ -184,16 +185,26 @@ def _print(pairs: list[Pair], comparisons: list[Comparison]) -> None:
     rendering.table(columns, [_cells(each) for each in comparisons])
     rendering.data("")
     for each in comparisons:
-        rendering.data(f"{each.metric}: {_sentence(each, one.checkpoint_name, other.checkpoint_name)}")
-    warnings = {
-        record.evaluation_id: {
-            score.metric: score.value.warnings for score in record.scores if score.metric in COMPARED
-        }
-        for pair in pairs
-        for record in pair
-    }
-    for sentence in score_warnings(warnings):
+        sentence = _sentence(
+            each,
+            one.checkpoint_name,
+            other.checkpoint_name,
+            on_common_noise=not (one.is_noise_floor or other.is_noise_floor),
+        )
+        rendering.prose(f"{each.metric}: {sentence}")
+    for sentence in score_warnings({record.evaluation_id: _warnings(record) for pair in pairs for record in pair}):
         rendering.note(sentence)
+
+
+def _warnings(record: EvaluationRecord) -> dict[str, list[str]]:
+    """Metric → what is to be known of its value; that its own error is unreliable says nothing about the difference's."""
+    from vaeval_core.metrics.effective_images import UNRELIABLE
+
+    return {
+        score.metric: [sentence for sentence in score.value.warnings if sentence != UNRELIABLE]
+        for score in record.scores
+        if score.metric in COMPARED
+    }
 
 
 def _cells(each: Comparison) -> list[str]:
@@ -207,13 +218,15 @@ def _cells(each: Comparison) -> list[str]:
     ]
 
 
-def _sentence(each: Comparison, first: str, second: str) -> str:
-    """The finding in plain words."""
+def _sentence(each: Comparison, first: str, second: str, *, on_common_noise: bool = True) -> str:
+    """The finding in plain words; real images of a noise floor have no noise in common with samples."""
     pair = each.pair
     if pair is None or pair.p_value is None:
         return f"cannot be told. {each.reason}"
     rests = f"on {count(pair.num_images, 'image')} of common noise"
-    if each.metric in WITHOUT_NOISE:
+    if not on_common_noise:
+        rests = f"on {count(pair.num_images, 'image')} of each"
+    elif each.metric in WITHOUT_NOISE:
         rests = f"on {count(pair.num_images, 'common image')}"
     if pair.num_seeds > 1:
         rests += f" under {pair.num_seeds} seeds"

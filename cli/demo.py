@@ -81,11 +81,11 @@ def demo(
         text = PROTOCOL_TEXT.format(path=protocol_path, images=images, extractor=choose_extractor(settings.home))
         protocol_path.write_text(text, encoding="utf-8")
         wish = Wish(checkpoints=[str(path) for path in checkpoints], data="digits:test", protocol=str(protocol_path))
-        gathered = gather(wish, settings)
+        gathered = gather(wish, settings, references=application.references.imported)
         for sentence in gathered.notes:
             rendering.note(sentence)
         try:
-            receipt, records = evaluate_here(application, gathered.images, gathered.requests, Crew(workers=workers))
+            receipt, records = evaluate_here(application, gathered, Crew(workers=workers))
         except KeyboardInterrupt:
             rendering.note("Interrupted. What is done is kept; the same command goes on from here.")
             raise typer.Exit(ExitCode.INTERRUPTED) from None
@@ -174,7 +174,7 @@ def _say_what_next(home: Path, records: Sequence[EvaluationRecord]) -> None:
     prefix = command_prefix(home)
     commands = (
         "leaderboard",
-        f"show {records[-1].evaluation_id}",
+        f"show {next(record for record in reversed(records) if not record.is_noise_floor).evaluation_id}",
         'sql "SELECT checkpoint, step, fid, rfid FROM leaderboard ORDER BY fid"',
         "run YOUR_CHECKPOINT --data YOUR_IMAGES",
     )

@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING
 from cli.boards import OWN_WEIGHTS
 from cli.checkpoint_arguments import assumptions, at_most, described_checkpoints
 from cli.download_progress import download_display
+from cli.noise_floor import noise_floor
 from cli.number_formats import count
+from cli.reference_extractor import require_same_extractor, with_extractor_of
 from vaeval_core.errors import InvalidInput
 
 if TYPE_CHECKING:
     from scheduler.settings import Settings
     from scheduler.store.base import EvaluationRequest
+    from scheduler.store.references import ImportedReferenceEntry
     from vaeval_core.images.base import ImageSet
     from vaeval_core.presets import ProtocolRequest
 
@@ -33,13 +36,14 @@ class Wish:
     protocol: str
     samples: int | None = None
     reconstructions: int | None = None
-    reference: int | None = None
+    reference: int | str | None = None
     interpolations: int | None = None
     fitted: int | None = None
     seed: int | None = None
     seeds: str | None = None
     extractor: str | None = None
     weights: Path | None = None
+    noise_floor: str = "auto"
     resize: bool = False
     likelihood: str | None = None
     skip_unreadable: bool = False
@@ -55,7 +59,8 @@ class Gathered:
     Attributes:
         request: The protocol as wished; weights that nobody publishes stand in its name, for they rank separately.
         images: The real images.
-        requests: What to submit.
+        noise_floor_images: Those of the noise floor, if they are another set.
+        requests: What to submit: checkpoints, then noise floors.
         forward_passes: Images through the feature network if nothing is stored yet.
         notes: Sentences that the user should read.
     """
@@ -65,10 +70,23 @@ class Gathered:
     requests: tuple[EvaluationRequest, ...]
     forward_passes: int
     notes: tuple[str, ...]
+    noise_floor_images: ImageSet | None = None
 
 
-def gather(wish: Wish, settings: Settings, *, on_images_surveyed: Callable[[int, int], None] | None = None) -> Gathered:
+def gather(
+    wish: Wish,
+    settings: Settings,
+    *,
+    references: Callable[[str], ImportedReferenceEntry],
+    on_images_surveyed: Callable[[int, int], None] | None = None,
+) -> Gathered:
     """Look everything up.
+
+    Args:
+        wish: What was typed.
+        settings: Where things are kept.
+        references: Name → imported statistics, such as `ReferenceStore.imported`.
+        on_images_surveyed: Told how many images were looked at, of how many.
 
     Raises:
         NotFound: A path or set of images that does not exist.
@@ -76,6 +94,9 @@ def gather(wish: Wish, settings: Settings, *, on_images_surveyed: Callable[[int,
         WeightsUnavailable: The weights of the feature network are not to be had.
     """
     tags, seeds, request = read_tags(wish.tags), read_seeds(wish.seed, wish.seeds), wished_protocol(wish)
+    imported = None if request.imported_reference is None else references(request.imported_reference)
+    if imported is not None:
+        request = with_extractor_of(request, imported)
 
     from vaeval_core.features.catalogue import resolve_extractor
     from vaeval_core.features.weights_catalogue import is_published
@@ -99,6 +120,8 @@ def gather(wish: Wish, settings: Settings, *, on_images_surveyed: Callable[[int,
             precision=request.extractor_precision,
             on_progress=show,
         )
+    if imported is not None:
+        require_same_extractor(extractor, imported)
     if not is_published(extractor.name, extractor.weights_digest, settings.home / "weights"):
         request = request.model_copy(update={"name": f"{request.name}{OWN_WEIGHTS}{extractor.weights_digest[:12]}"})
 
@@ -115,7 +138,10 @@ def gather(wish: Wish, settings: Settings, *, on_images_surveyed: Callable[[int,
         tags=tags,
         priority=wish.priority,
         shard_size=wish.shard_size or DEFAULT_SHARD_SIZE,
+        imported=imported,
     )
+    floor = noise_floor(wish, requests, images, settings)
+    requests += floor.requests
     return Gathered(
         request=request,
         images=images,
@@ -127,7 +153,9 @@ def gather(wish: Wish, settings: Settings, *, on_images_surveyed: Callable[[int,
             *assumptions(checkpoints),
             *_skipped(images.skipped),
             *_fewer_images(request, len(images)),
+            *floor.notes,
         ),
+        noise_floor_images=floor.images,
     )
 
 
@@ -143,15 +171,22 @@ def wished_protocol(wish: Wish) -> ProtocolRequest:
     from vaeval_core.wrong_values import expectation
 
     request = read_protocol(wish.protocol)
+    names = ("samples", "reconstructions", "interpolations", "fitted")
+    wished = {name: getattr(wish, name) for name in names} | {"reference": read_reference(wish.reference)}
     counts = {
         name: number
         for name in ("samples", "reconstructions", "reference", "interpolations", "fitted")
-        if (number := getattr(wish, name)) is not None and number != getattr(request, name)
+        if isinstance(number := wished[name], int) and number != getattr(request, name)
     }
     changes: dict[str, object] = dict(counts)
     if wish.samples is not None and wish.fitted is None:
         changes["fitted"] = min(wish.samples, request.fitted)
     said: dict[str, object] = dict(counts)
+    if isinstance(wished["reference"], str):
+        changes["imported_reference"] = said["reference"] = wished["reference"]
+    elif wished["reference"] is not None and request.imported_reference is not None:
+        changes["imported_reference"] = None
+        said["reference"] = wished["reference"]
     if wish.likelihood is not None:
         likelihood = Likelihood.parse(wish.likelihood)
         if likelihood != request.likelihood:
@@ -163,7 +198,8 @@ def wished_protocol(wish: Wish) -> ProtocolRequest:
     if wish.resize:
         changes["resize"] = True
     try:
-        return ProtocolRequest.model_validate({**request.model_dump(), **changes})
+        # Without what nobody has set, so that it stays known what was: an imported reference brings its extractor.
+        return ProtocolRequest.model_validate({**request.model_dump(exclude_unset=True), **changes})
     except ValidationError as error:
         problem = error.errors()[0]
         name = ".".join(map(str, problem["loc"]))
@@ -173,6 +209,29 @@ def wished_protocol(wish: Wish) -> ProtocolRequest:
             expected=expectation(problem),
             next_step="vaeval run --help",
         ) from error
+
+
+def read_reference(word: int | str | None) -> int | str | None:
+    """A number of images, or the name of imported statistics.
+
+    Raises:
+        InvalidInput: It is neither.
+    """
+    if word is None or isinstance(word, int):
+        return word
+    if word.isdecimal():
+        return int(word)
+
+    from scheduler.references import is_name
+
+    if not is_name(word):
+        raise InvalidInput(
+            "The option --reference has a value that cannot be used.",
+            received=word,
+            expected="a number of images, at least 2, or the name of imported statistics",
+            next_step="vaeval reference list",
+        )
+    return word
 
 
 def read_tags(words: Sequence[str]) -> dict[str, str]:
@@ -231,7 +290,7 @@ def _skipped(paths: Sequence[str]) -> list[str]:
 
 
 def _fewer_images(request: ProtocolRequest, num_images: int) -> list[str]:
-    wanted = max(request.reconstructions, request.reference)
+    wanted = max(request.reconstructions, 0 if request.imported_reference else request.reference)
     if num_images >= wanted:
         return []
     sentence = (

@@ -84,7 +84,8 @@ def leaderboard(
 ) -> None:
     """Rank finished evaluations.
 
-    One table per protocol: only like is compared with like. Rows that are tied with the best share the rank =1. Where a
+    One table per protocol: only like is compared with like. Rows that are tied with the best share the rank =1. A noise
+    floor, real images that are scored as if they were samples, stands at the end and has no rank. Where a
     checkpoint was evaluated under several seeds, a table of means with standard deviations follows.
 
     \b

@@ -20,9 +20,9 @@ from cli.progress import progress_display, wait_until_over
 from vaeval_core.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from cli.gathering import Gathered
     from scheduler.composition import Application
-    from scheduler.store.base import EvaluationRecord, EvaluationRequest, SubmissionReceipt
-    from vaeval_core.images.base import ImageSet
+    from scheduler.store.base import EvaluationRecord, SubmissionReceipt
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,7 @@ def _words(devices: str) -> list[str]:
 
 
 def evaluate_here(
-    application: Application, images: ImageSet, requests: Sequence[EvaluationRequest], crew: Crew
+    application: Application, gathered: Gathered, crew: Crew
 ) -> tuple[SubmissionReceipt, tuple[EvaluationRecord, ...]]:
     """Register the requests and work until they are over. Other work in the same database is left alone: what is
     begun here must not be cut off when this run ends.
@@ -94,7 +94,8 @@ def evaluate_here(
     """
     from scheduler.submission import announce, register
 
-    receipt = register(application, images, requests)
+    requests = gathered.requests
+    receipt = register(application, gathered.images, requests, noise_floor_images=gathered.noise_floor_images)
     ids = [entry.evaluation_id for entry in receipt.evaluations]
     created = sum(entry.created for entry in receipt.evaluations)
     rendering.note(f"{count(created, 'new evaluation')}, {len(ids) - created} known already (ids {id_list(ids)}).")

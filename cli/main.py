@@ -34,6 +34,9 @@ from cli.empty_words import refuse_empty_words
 from cli.exit_codes import EPILOG, ExitCode, exit_code_of
 from cli.gc import gc
 from cli.leaderboard import leaderboard
+from cli.reference import export
+from cli.reference import import_ as import_reference
+from cli.reference import list_ as list_references
 from cli.retry import retry
 from cli.run import run
 from cli.scheduler import scheduler
@@ -208,6 +211,16 @@ _weights.command("fetch", cls=PlainHelp)(fetch)
 _weights.command("import", cls=PlainHelp)(import_)
 _weights.command("verify", cls=PlainHelp)(verify)
 app.add_typer(_weights, name="weights")
+
+_reference = typer.Typer(
+    help="Statistics of real images: import, export, list.",
+    callback=_print_help_without_command,
+    invoke_without_command=True,
+)
+_reference.command("import", cls=PlainHelp)(import_reference)
+_reference.command("export", cls=PlainHelp)(export)
+_reference.command("list", cls=PlainHelp)(list_references)
+app.add_typer(_reference, name="reference")
 
 _db = typer.Typer(
     help="Schema of the database: upgrade, current.", callback=_print_help_without_command, invoke_without_command=True

@@ -48,9 +48,21 @@ Reconstructions = Annotated[
     ),
 ]
 Reference = Annotated[
-    int | None,
+    str | None,
     typer.Option(
-        "--reference", metavar="N", min=2, help="Real images to compare the features against. Default: the protocol's."
+        "--reference",
+        metavar="N|NAME",
+        help="Real images to compare the features against, or the name of imported statistics (vaeval reference list)."
+        " Default: the protocol's number of images.",
+    ),
+]
+NoiseFloor = Annotated[
+    str,
+    typer.Option(
+        "--noise-floor",
+        metavar="auto|off|SET",
+        help="Real images that are scored as if they were samples, to see how low is low. auto: those of --data that the"
+        " reference does not hold, if they are enough; SET: others, as for --data.",
     ),
 ]
 Interpolations = Annotated[

@@ -55,6 +55,7 @@ def print_outcome(
                     "protocol": record.protocol_name,
                     "fingerprint": record.fingerprint,
                     "seed": record.protocol.seed,
+                    "noise_floor": record.is_noise_floor,
                     "created": created[record.evaluation_id],
                     "state": record.state,
                     "error": record.error,

@@ -44,20 +44,13 @@ def find_pairs(reads: ReadStore, first: str, second: str, *, fingerprint: str | 
             )
     common = [key for key in by_fingerprint[0] if key in by_fingerprint[1]]
     if not common:
-        raise InvalidInput(
-            "The two were not evaluated under one protocol, so their numbers do not compare.",
-            received=" and ".join(
-                f"{word} under {_protocols(records)}" for word, records in zip((first, second), found, strict=True)
-            ),
-            expected="a fingerprint that both have",
-            next_step="submit both under one protocol",
-        )
+        raise _no_common_protocol((first, second), found)
     pairs = [(by_fingerprint[0][key], by_fingerprint[1][key]) for key in common]
     kinds = {_without_seed(pair[0]) for pair in pairs}
     if len(kinds) > 1:
         raise InvalidInput(
             "The two were evaluated under several protocols that differ in more than the seed.",
-            received=_protocols([pair[0] for pair in pairs]),
+            received=_protocols([pair[0] for pair in pairs]) + _told_apart([pair[0] for pair in pairs]),
             expected="one of them",
             next_step=f"vaeval compare {first} {second} --fingerprint {common[0][:12]}",
         )
@@ -96,6 +89,67 @@ def _candidates(reads: ReadStore, word: str, fingerprint: str | None) -> list[Ev
             next_step="vaeval leaderboard",
         )
     return wanted
+
+
+def _no_common_protocol(words: Sequence[str], found: Sequence[Sequence[EvaluationRecord]]) -> InvalidInput:
+    """The error that names what keeps the most similar evaluations of the two apart."""
+    pairs = [(one, other) for one in found[0] for other in found[1]]
+    closest = min(pairs, key=lambda pair: len(_differences(pair)))
+    differing = set(_differences(closest))
+    if DATA in differing and differing <= {
+        DATA,
+        "reference",
+        "reconstructions",
+    }:  # these follow from how many there are
+        return InvalidInput(
+            "The two were evaluated on different images, so their numbers do not compare.",
+            received=" and ".join(
+                f"{word} on {record.dataset_name}" for word, record in zip(words, closest, strict=True)
+            ),
+            expected="evaluations on the same images",
+            next_step="submit both with the same --data",
+        )
+    return InvalidInput(
+        "The two were not evaluated under one protocol, so their numbers do not compare.",
+        received=" and ".join(f"{word} under {_protocols(records)}" for word, records in zip(words, found, strict=True))
+        + _told_apart(closest),
+        expected="a fingerprint that both have",
+        next_step="submit both under one protocol",
+    )
+
+
+DATA = "data"
+
+
+def _told_apart(records: Sequence[EvaluationRecord]) -> str:
+    """In what evaluations differ, as the end of a sentence: names of protocols may be equal."""
+    found = _differences(records)
+    words = [f"{name} ({', '.join(values)})" if values else name for name, values in found.items()]
+    return f"; they differ in {', '.join(words)}" if words else ""
+
+
+def _differences(records: Sequence[EvaluationRecord]) -> dict[str, list[str]]:
+    """What their protocols do not have in common → the values, as far as people can read them."""
+    found: dict[str, list[str]] = {}
+    specs = [_readable(record) for record in records]
+    for name, (first, _) in specs[0].items():
+        if any(spec[name][0] != first for spec in specs):
+            found[name] = list(dict.fromkeys(shown for _, shown in (spec[name] for spec in specs) if shown))
+    return found
+
+
+def _readable(record: EvaluationRecord) -> dict[str, tuple[object, str]]:
+    """Part of a protocol → what it is, and what to call it; nothing where it is too long for a sentence."""
+    protocol = record.protocol
+    told_here = {"dataset_digest", "extractor", "metrics", "imported_reference"}
+    others = protocol.model_dump(mode="json", exclude=told_here)
+    return {
+        DATA: (protocol.dataset_digest, record.dataset_name),
+        "imported statistics": (protocol.imported_reference, (protocol.imported_reference or "none")[:12]),
+        "extractor": (protocol.extractor, protocol.extractor.name),
+        "metrics": (protocol.metrics, ""),
+        **{name.removeprefix("num_"): (value, str(value)) for name, value in others.items()},
+    }
 
 
 def _without_seed(record: EvaluationRecord) -> str:

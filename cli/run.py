@@ -56,11 +56,11 @@ def run(
     settings = Settings.from_environment()
     crew = Crew(devices=devices, workers=workers, threads=threads, inline=inline)
     with open_application(settings) as application:
-        gathered = gather(wish, settings)
+        gathered = gather(wish, settings, references=application.references.imported)
         for sentence in gathered.notes:
             rendering.note(sentence)
         try:
-            receipt, records = evaluate_here(application, gathered.images, gathered.requests, crew)
+            receipt, records = evaluate_here(application, gathered, crew)
         except KeyboardInterrupt:
             rendering.note("Interrupted. What is done is kept; the same command goes on from here.")
             raise typer.Exit(ExitCode.INTERRUPTED) from None

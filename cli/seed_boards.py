@@ -100,7 +100,11 @@ class SeedBoard:
 
 
 def alike_but_for_seed(rows: Sequence[Row]) -> list[Row]:
-    """Rows of boards that seem to differ from another one in the seed alone: only these need a look at their records."""
+    """Rows of boards that seem to differ from another one in the seed alone: only these need a look at their records.
+
+    Noise floors are left out: they are the same under every seed, and would be ranked.
+    """
+    rows = [row for row in rows if not row["noise_floor"]]
     seeds: dict[tuple[Any, ...], set[str]] = {}
     for row in rows:
         seeds.setdefault(_looks(row), set()).add(row["fingerprint"])

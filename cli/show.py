@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from scheduler.store.answers import FailedAttempt
     from scheduler.store.base import EvaluationRecord
     from vaeval_core.evaluation_result import Score
-    from vaeval_core.protocol import Protocol
 
 BY_DIMENSION = frozenset({"kl"})
 """Metrics whose components are parts by latent dimension; those of others are for programs (--json)."""
@@ -145,7 +144,8 @@ def _print_facts(record: EvaluationRecord) -> None:
         "data": f"{record.dataset_name} · images {height}×{width}×{channels}, fit {protocol.image_fit}",
         "protocol": f"{record.protocol_name} · fingerprint {record.fingerprint[:12]}",
         "likelihood": _likelihood(record),
-        "images": f"{_streams(protocol)}, {protocol.num_reference:,} for reference; seed {protocol.seed}",
+        "images": _images(record),
+        "reference": _reference(record),
         "features": f"{extractor.name} (version {extractor.version}, {extractor.dimension} numbers,"
         f" resize {extractor.resize}, {extractor.precision})",
         "submitted": f"{record.submitted_at:%Y-%m-%d %H:%M:%S} UTC",
@@ -157,13 +157,25 @@ def _print_facts(record: EvaluationRecord) -> None:
         rendering.fact(f"{name:<12}", text)
 
 
-def _streams(protocol: Protocol) -> str:
-    words = [f"{protocol.num_samples:,} samples", f"{protocol.num_reconstructions:,} reconstructions"]
-    if protocol.num_interpolations:
-        words.append(f"{protocol.num_interpolations:,} {protocol.interpolation_path} interpolations")
-    if protocol.num_fitted:
-        words.append(f"{protocol.num_fitted:,} from a fitted density")
-    return ", ".join(words)
+def _images(record: EvaluationRecord) -> str:
+    protocol = record.protocol
+    if record.is_noise_floor:
+        words = [f"{protocol.num_samples:,} real images in the place of samples"]
+    else:
+        words = [f"{protocol.num_samples:,} samples", f"{protocol.num_reconstructions:,} reconstructions"]
+        if protocol.num_interpolations:
+            words.append(f"{protocol.num_interpolations:,} {protocol.interpolation_path} interpolations")
+        if protocol.num_fitted:
+            words.append(f"{protocol.num_fitted:,} from a fitted density")
+    if protocol.imported_reference is None:
+        words.append(f"{protocol.num_reference:,} for reference")
+    return f"{', '.join(words)}; seed {protocol.seed}"
+
+
+def _reference(record: EvaluationRecord) -> str:
+    """Only where it is not the data's own."""
+    digest = record.protocol.imported_reference
+    return "" if digest is None else f"imported statistics, digest {digest[:12]}"
 
 
 def _model(record: EvaluationRecord) -> str:

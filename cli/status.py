@@ -118,6 +118,7 @@ def as_document(record: EvaluationRecord) -> dict[str, Any]:
         "protocol": record.protocol_name,
         "fingerprint": record.fingerprint,
         "dataset": record.dataset_name,
+        "noise_floor": record.is_noise_floor,
         "state": record.state,
         "error": record.error,
         "shards_finished": record.shards_finished,

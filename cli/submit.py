@@ -56,10 +56,12 @@ def submit(
         rendering.note("--timeout has no effect without --wait.")
     settings = Settings.from_environment()
     with open_application(settings) as application:
-        gathered = gather(wish, settings)
+        gathered = gather(wish, settings, references=application.references.imported)
         for sentence in gathered.notes:
             rendering.note(sentence)
-        receipt = register(application, gathered.images, gathered.requests)
+        receipt = register(
+            application, gathered.images, gathered.requests, noise_floor_images=gathered.noise_floor_images
+        )
         if not (wait and as_json):
             _print_receipt(receipt, gathered, as_json=as_json)
         for sentence in known_names(gathered.requests, receipt, application.reads):
@@ -108,6 +110,7 @@ def _print_receipt(receipt: SubmissionReceipt, gathered: Gathered, *, as_json: b
                         "checkpoint": entry.checkpoint_name,
                         "fingerprint": request.protocol.fingerprint,
                         "seed": request.protocol.seed,
+                        "noise_floor": request.noise_floor is not None,
                         "created": entry.created,
                         "state": entry.state,
                         "notes": list(request.checkpoint.description.get("notes", [])),

@@ -37,7 +37,7 @@ class Ties:
     """Where rows stand against the best of their boards.
 
     Attributes:
-        standings: Evaluation → where it stands; of every row that was shown.
+        standings: Evaluation → where it stands; of every row that was shown and is no noise floor.
         shared: Evaluations that share the first rank of their board; none where the best stands alone.
         sizes: Fingerprint → how many rows its board has.
         not_compared: Rows that may be tied with the best and were not compared with it.
@@ -85,6 +85,7 @@ def ties_among(rows: Sequence[Row], reads: ReadStore, artifacts: ArtifactStore) 
     shown: dict[int, Standing] = {
         row["evaluation"]: known.get(row["evaluation"], "unknown" if row[RANKED_BY] is None else "worse")
         for row in rows
+        if not row["noise_floor"]
     }
     not_compared = sum(found.count - len(found.rows) for found in near.values())
     return Ties(shown, frozenset(shared), sizes, not_compared)

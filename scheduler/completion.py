@@ -1,6 +1,7 @@
 """Completion: what the worker that finished last does with the shard files of an evaluation or reference.
 
     reference    shard files ─► merge_reference ─► merged file                 its shard files stay
+                 imported statistics ─────────► merged file
     evaluation   shard files ─► merge_shards ─► score(…, merged reference) ─► rows of scores, a file of pictures and one
                      └───────── read again by metrics that look at each image ─┘    of influences: what each image does
                                 (and the shard files of the reference with them)
@@ -26,8 +27,10 @@ from numpy.typing import NDArray
 from scheduler.store.artifact_keys import influence_key, merged_key, pictures_key
 from scheduler.store.artifacts import ArtifactStore
 from scheduler.store.base import FinaliseClaim, StoredFile, WorkStore
-from vaeval_core.errors import FileLost, ServiceUnreachable, StorageFailed, VaevalError
+from vaeval_core.checkpoints.base import is_noise_floor
+from vaeval_core.errors import FileLost, InvalidInput, ServiceUnreachable, StorageFailed, VaevalError
 from vaeval_core.evaluate import merge_reference, merge_shards, score
+from vaeval_core.streams.noise_floor import NOISE_FLOOR_STREAMS
 
 _LOG = logging.getLogger(__name__)
 
@@ -95,7 +98,10 @@ def _release(claim: FinaliseClaim, work: WorkStore, reason: str) -> FinaliseOutc
 
 
 def _finish_reference(claim: FinaliseClaim, work: WorkStore, artifacts: ArtifactStore) -> bool:
-    merged = merge_reference(_Shards(claim.shards, artifacts), claim.protocol)
+    if claim.protocol.imported_reference is not None:
+        merged = _imported(claim, artifacts)
+    else:
+        merged = merge_reference(_Shards(claim.shards, artifacts), claim.protocol)
     file = artifacts.write_arrays(merged_key(claim.owner_id, claim.token), merged)
     is_recorded = work.finish_reference(claim, file)
     if not is_recorded:
@@ -103,11 +109,28 @@ def _finish_reference(claim: FinaliseClaim, work: WorkStore, artifacts: Artifact
     return is_recorded
 
 
+def _imported(claim: FinaliseClaim, artifacts: ArtifactStore) -> dict[str, NDArray[Any]]:
+    """The statistics, which nobody can compute again if they are lost."""
+    try:
+        if claim.imported is not None:
+            return artifacts.read_arrays(claim.imported)
+        reason = "nothing with this digest was imported"
+    except FileLost as error:
+        reason = str(error)
+    raise InvalidInput(
+        "The imported statistics that this is to be compared with are gone.",
+        received=f"{claim.protocol.imported_reference} ({reason})",
+        expected="the file that `vaeval reference import` stored",
+        next_step="import the same file again, then vaeval retry",
+    )
+
+
 def _finish_evaluation(claim: FinaliseClaim, work: WorkStore, artifacts: ArtifactStore) -> bool:
     if claim.reference is None:
         raise ValueError(f"Evaluation {claim.owner_id} was given to be finalised without a reference.")
     reference = _read(artifacts, claim.reference)
-    summary = merge_shards(_Shards(claim.shards, artifacts), claim.protocol)
+    streams = NOISE_FLOOR_STREAMS if is_noise_floor(claim.description or {}) else None
+    summary = merge_shards(_Shards(claim.shards, artifacts), claim.protocol, streams=streams)
     # If one of these is lost, so is the reference: it is merged again, and that computes the shard again.
     reference_shards = _Shards(claim.reference_shards, artifacts, stands_for=claim.reference)
     scores = score(summary, reference, claim.protocol, reference_shards=reference_shards)

@@ -10,8 +10,10 @@ from scheduler.store import schema
 from scheduler.store.artifacts import ArtifactStore
 from scheduler.store.base import ReadStore, RecoveryStore, SubmissionStore, WorkStore
 from scheduler.store.database import Database
+from scheduler.store.references import ReferenceStore
 from scheduler.store.sql_reads import SqlReadStore
 from scheduler.store.sql_recovery import SqlRecoveryStore
+from scheduler.store.sql_references import SqlReferenceStore
 from scheduler.store.sql_submissions import SqlSubmissionStore
 from scheduler.store.sql_work import SqlWorkStore
 from vaeval_core.errors import StorageFailed
@@ -27,6 +29,7 @@ class Application:
     work: WorkStore
     recovery: RecoveryStore
     reads: ReadStore
+    references: ReferenceStore
     artifacts: ArtifactStore
 
     def close(self) -> None:
@@ -78,5 +81,6 @@ def open_application(settings: Settings) -> Application:
         work=SqlWorkStore(database, lease_seconds=settings.lease_seconds),
         recovery=SqlRecoveryStore(database),
         reads=SqlReadStore(database, lease_seconds=settings.lease_seconds),
+        references=SqlReferenceStore(database),
         artifacts=artifacts,
     )

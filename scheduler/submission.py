@@ -23,6 +23,7 @@ from scheduler.store.base import (
     SubmissionReceipt,
     SubmissionStore,
 )
+from scheduler.store.references import ImportedReferenceEntry
 from vaeval_core.checkpoints.base import CheckpointDescription
 from vaeval_core.errors import ServiceUnreachable
 from vaeval_core.images.base import ImageSet
@@ -78,6 +79,7 @@ def prepare(
     tags: Mapping[str, str] | None = None,
     priority: int = 0,
     shard_size: int = DEFAULT_SHARD_SIZE,
+    imported: ImportedReferenceEntry | None = None,
 ) -> list[EvaluationRequest]:
     """Bind checkpoints to a protocol each and plan their shards; nothing is stored.
 
@@ -90,6 +92,7 @@ def prepare(
         tags: Kept with every checkpoint.
         priority: Higher goes first.
         shard_size: Images per shard; changes no score.
+        imported: The statistics that `request.imported_reference` names.
 
     Returns:
         Requests, all seeds of a checkpoint together, in the order of the checkpoints.
@@ -123,6 +126,7 @@ def prepare(
                 image_shape=checkpoint.image_shape,
                 extractor=extractor,
                 metrics=metrics,
+                imported_digest=None if imported is None else imported.digest,
             )
             requests.append(
                 EvaluationRequest(
@@ -131,7 +135,7 @@ def prepare(
                     protocol=protocol,
                     protocol_name=request.name,
                     shards=plan_shards(protocol.num_images, shard_size),
-                    reference_shards=plan_shards(protocol.num_reference, shard_size),
+                    reference_shards=plan_shards(protocol.num_reference, shard_size) if imported is None else (),
                     priority=priority,
                 )
             )
@@ -152,25 +156,41 @@ def _usual_metrics(request: ProtocolRequest, images: ImageSet, checkpoint: Check
 
 def forward_passes(requests: Sequence[EvaluationRequest]) -> int:
     """Images that go through the extractor if nothing is stored yet; a shared reference counts once."""
-    references = {request.protocol.reference_key: request.protocol.num_reference for request in requests}
-    return sum(request.protocol.forward_passes for request in requests) + sum(references.values())
+    references = {
+        request.protocol.reference_key: request.protocol.num_reference if request.reference_shards else 0
+        for request in requests
+    }
+    return sum(request.forward_passes for request in requests) + sum(references.values())
 
 
-def register(stores: Stores, images: ImageSet, requests: Sequence[EvaluationRequest]) -> SubmissionReceipt:
+def register(
+    stores: Stores,
+    images: ImageSet,
+    requests: Sequence[EvaluationRequest],
+    *,
+    noise_floor_images: ImageSet | None = None,
+) -> SubmissionReceipt:
     """Store what the workers need to open the images, then all rows in one transaction.
+
+    Args:
+        stores: Where.
+        images: The real images.
+        requests: What to register.
+        noise_floor_images: Those of noise floors, if they are another set.
 
     In this order, because a row that can be claimed must find its manifest. A manifest without rows is harmless.
 
     Raises:
         StorageFailed: The manifest cannot be written; nothing is registered.
     """
-    manifest = images.manifest()
-    if manifest is None:
-        return stores.submissions.submit(requests)
-    _store_manifest(stores.artifacts, images.digest, manifest)
+    sets = [images] if noise_floor_images is None else [images, noise_floor_images]
+    manifests = {each.digest: manifest for each in sets if (manifest := each.manifest()) is not None}
+    for digest, manifest in manifests.items():
+        _store_manifest(stores.artifacts, digest, manifest)
     receipt = stores.submissions.submit(requests)
     # Once more: an old one, needed by nobody until now, may have been removed in between.
-    _store_manifest(stores.artifacts, images.digest, manifest)
+    for digest, manifest in manifests.items():
+        _store_manifest(stores.artifacts, digest, manifest)
     return receipt
 
 

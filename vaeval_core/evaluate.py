@@ -4,7 +4,8 @@
     arrays of all shards       ─► merge_shards  ─► EvaluationSummary        (float64, in shard order)
     summary, reference         ─► score         ─► one Score per metric     (pure)
 
-References go the same way: measure_reference_shard, merge_reference.
+References go the same way (`reference_shards`): measure_reference_shard, merge_reference. So does a noise floor, real images
+in the place of samples: `streams.noise_floor`, then merge_shards and score as for a checkpoint.
 
 Shard size, number of workers and order of arrival change no score: noise is addressed per image (`seeding`), an image has
 a fixed place in a batch of fixed size (`generation.aligned_batches`), and rows are summed in blocks of fixed image numbers
@@ -14,35 +15,35 @@ a fixed place in a batch of fixed size (`generation.aligned_batches`), and rows 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vaeval_core.accumulators.feature_moments import FeatureMoments
-from vaeval_core.accumulators.feature_rows import FeatureRows
 from vaeval_core.accumulators.feature_summary import FeatureSummary
 from vaeval_core.checkpoints.base import VaeAdapter
-from vaeval_core.errors import InvalidInput
 from vaeval_core.evaluation_result import MetricValue, Score
 from vaeval_core.features.base import FeatureExtractor
 from vaeval_core.images.base import ImageSet
-from vaeval_core.metrics.base import EvaluationSummary
-from vaeval_core.metrics.catalogue import METRICS, needs_of, require_known
+from vaeval_core.metrics.base import IMPORTED_WITHOUT_ROWS, EvaluationSummary
+from vaeval_core.metrics.catalogue import METRICS, is_of_samples, needs_of, require_known
 from vaeval_core.metrics.codebook import CodeCounts
 from vaeval_core.metrics.factor_scores import FactorScores
-from vaeval_core.metrics.frechet import fit_gaussian
 from vaeval_core.metrics.gaussian_fit import GaussianFit
 from vaeval_core.metrics.latents import Latents
 from vaeval_core.metrics.measured_values import ImageValues, ValueStream, measured_values
-from vaeval_core.metrics.reference_rows import ReferenceRows, statistics_arrays
+from vaeval_core.metrics.reference_rows import ReferenceRows, spatial_fit
 from vaeval_core.metrics.shard_rows import ShardRows
 from vaeval_core.protocol import Protocol, StreamName
-from vaeval_core.streams.base import ShardArrays, Subject, features_of
+from vaeval_core.reference_shards import complete, incomplete, reference_rows
+from vaeval_core.reference_shards import measure_reference_shard as measure_reference_shard
+from vaeval_core.reference_shards import merge_reference as merge_reference
+from vaeval_core.streams.base import ShardArrays, Subject
 from vaeval_core.streams.fitted import FactsOfFits, SecondStage, facts_of, fit_second_stage, measure_fitted
 from vaeval_core.streams.interpolations import measure_interpolations
+from vaeval_core.streams.noise_floor import NOISE_FLOOR_ONLY_SAMPLES, NOISE_FLOOR_STREAMS
 from vaeval_core.streams.reconstructions import encode_images, measure_reconstructions
 from vaeval_core.streams.samples import measure_samples
 from vaeval_core.streams.strips import measure_strips
@@ -122,53 +123,23 @@ def measure_shard(
     return whole | {name: np.concatenate(arrays) for name, arrays in collected.items()}
 
 
-def measure_reference_shard(
-    images: ImageSet,
-    extractor: FeatureExtractor,
-    protocol: Protocol,
-    index_range: IndexRange,
-    *,
-    on_progress: Callable[[int], None] = lambda images_done: None,
-) -> ShardArrays:
-    """Features of the real images of a range, as `features` (n, d) float32."""
-    rows = []
-    for block in index_range.blocks(protocol.network_batch):
-        pixels = images.read(block, protocol.image_shape, protocol.image_fit)
-        rows.append(features_of(extractor, pixels, block, protocol.network_batch))
-        on_progress(block.stop - index_range.start)
-    return {"features": np.concatenate(rows)}
-
-
-def merge_reference(shards: Iterable[ShardArrays], protocol: Protocol) -> ShardArrays:
-    """Fit the Gaussian that evaluations are compared against, and find what else their metrics need to know.
-
-    Args:
-        shards: What `measure_reference_shard` gave, in shard order; read one at a time, and again for each kind of
-            statistics of single images.
-        protocol: The protocol of any evaluation that uses the reference.
-
-    Returns:
-        The arrays of a `GaussianFit` and of `statistics_arrays`: what is stored as the merged reference.
-    """
-    features = FeatureSummary(protocol.num_reference, protocol.extractor.dimension)
-    for shard in shards:
-        features.push(shard["features"])
-    fit = fit_gaussian(_complete(features, protocol.num_reference))
-    return fit.to_arrays() | statistics_arrays(_reference_rows(shards, protocol), protocol.reference_statistics)
-
-
-def merge_shards(shards: Iterable[ShardArrays], protocol: Protocol) -> EvaluationSummary:
+def merge_shards(
+    shards: Iterable[ShardArrays], protocol: Protocol, *, streams: Sequence[StreamName] | None = None
+) -> EvaluationSummary:
     """Merge all shards of an evaluation.
 
     Args:
         shards: What `measure_shard` gave, in shard order. Read one at a time, so memory does not grow with their number, and
             again by every metric that needs the rows themselves: a list, or something else that begins anew at each `iter`.
         protocol: The protocol of the evaluation.
+        streams: Which of its streams there are; all by default, `NOISE_FLOOR_STREAMS` for real images.
 
     Raises:
         InvalidInput: The shards hold more or fewer images than the protocol.
     """
-    counts = protocol.stream_lengths
+    counts = {
+        stream: count for stream, count in protocol.stream_lengths.items() if streams is None or stream in streams
+    }
     dimension, needs = protocol.extractor.dimension, needs_of(protocol.metrics)
     features = {
         stream: FeatureSummary(count, dimension) for stream, count in counts.items() if f"{stream}/features" in needs
@@ -177,6 +148,7 @@ def merge_shards(shards: Iterable[ShardArrays], protocol: Protocol) -> Evaluatio
     values: dict[str, ValueStream] = {}
     pictures: dict[str, list[NDArray[Any]]] = {}
     num_classes, num_factors, codes, has_latents = 0, 0, None, False
+    spatial: FeatureSummary | None = None
     fits = FactsOfFits()
     for shard in shards:
         for stream in counts:
@@ -190,6 +162,9 @@ def merge_shards(shards: Iterable[ShardArrays], protocol: Protocol) -> Evaluatio
             values.setdefault(name, ValueStream(rows.shape[1])).push(rows)
         if "samples/logits" in shard:
             num_classes = shard["samples/logits"].shape[1]
+        if "samples/spatial" in shard:
+            spatial = spatial or FeatureSummary(counts["samples"], shard["samples/spatial"].shape[1])
+            spatial.push(shard["samples/spatial"])
         if "codes" in shard:
             counted = CodeCounts.from_rows(shard["codes"], int(shard["codes/size"][0]))
             codes = counted if codes is None else codes.merge(counted)
@@ -203,17 +178,22 @@ def merge_shards(shards: Iterable[ShardArrays], protocol: Protocol) -> Evaluatio
     missing: dict[StreamName, MetricValue] = {} if fits.missing is None else {"fitted": fits.missing}
     for stream, count in counts.items():
         if seen[stream] != count and stream not in missing:
-            raise _incomplete(f"{seen[stream]} {stream}", count)
+            raise incomplete(f"{seen[stream]} {stream}", count)
     features = {stream: collector for stream, collector in features.items() if stream not in missing}
     latents = Latents(shards, protocol.seed) if has_latents else None
+    of_places = None if spatial is None else complete(spatial, counts["samples"])
     return EvaluationSummary(
         counts=counts,
         num_values=math.prod(protocol.image_shape),
-        features={stream: _complete(collector, counts[stream]) for stream, collector in features.items()},
+        features={stream: complete(collector, counts[stream]) for stream, collector in features.items()},
         rows={stream: ShardRows(shards, f"{stream}/features", (counts[stream], dimension)) for stream in features},
         logits={"samples": ShardRows(shards, "samples/logits", (counts["samples"], num_classes))}
         if num_classes
         else {},
+        spatial=of_places,
+        spatial_rows=None
+        if of_places is None
+        else ShardRows(shards, "samples/spatial", (of_places.count, of_places.mean.size)),
         values={name: collector.summary() for name, collector in values.items()},
         image_values=ImageValues(shards),
         latents=latents,
@@ -222,6 +202,7 @@ def merge_shards(shards: Iterable[ShardArrays], protocol: Protocol) -> Evaluatio
         pictures={name: np.concatenate(arrays) for name, arrays in pictures.items()},
         missing=missing,
         notes={"fitted": fits.notes},
+        is_noise_floor=streams == NOISE_FLOOR_STREAMS,
         factor_scores=FactorScores(
             latents, ShardRows(shards, "factors", (protocol.num_reconstructions, num_factors)), seed=protocol.seed
         )
@@ -251,29 +232,15 @@ def score(
     """
     require_known(protocol.metrics)
     fit = GaussianFit.from_arrays(reference)
-    if reference_shards is not None:
-        summary = replace(summary, real=ReferenceRows(_reference_rows(reference_shards, protocol), reference))
-    return tuple(
-        Score(metric=name, version=version, value=METRICS[name].compute(summary, fit))
-        for name, version in protocol.metrics.items()
-    )
+    summary = replace(summary, spatial_reference=spatial_fit(reference))
+    if protocol.imported_reference is not None:
+        summary = replace(summary, without_real=IMPORTED_WITHOUT_ROWS)
+    elif reference_shards is not None:
+        summary = replace(summary, real=ReferenceRows(reference_rows(reference_shards, protocol), reference))
 
+    def value(name: str) -> MetricValue:
+        if summary.is_noise_floor and not is_of_samples(name):
+            return MetricValue.not_applicable(NOISE_FLOOR_ONLY_SAMPLES)
+        return METRICS[name].compute(summary, fit)
 
-def _reference_rows(shards: Iterable[ShardArrays], protocol: Protocol) -> ShardRows:
-    return ShardRows(shards, "features", (protocol.num_reference, protocol.extractor.dimension))
-
-
-def _complete(summary: FeatureSummary, expected: int) -> FeatureMoments | FeatureRows:
-    features = summary.features()
-    if features.count != expected:
-        raise _incomplete(f"{features.count} feature vectors", expected)
-    return features
-
-
-def _incomplete(received: str, expected: int) -> InvalidInput:
-    return InvalidInput(
-        "The shards do not hold the images that the protocol asks for.",
-        received=received,
-        expected=f"{expected}",
-        next_step="submit the checkpoint again",
-    )
+    return tuple(Score(metric=name, version=version, value=value(name)) for name, version in protocol.metrics.items())

@@ -36,6 +36,7 @@ class ProtocolRequest(BaseModel):
         extractor_resize: How its images reach its input size; None for its own way, which published numbers need.
         extractor_precision: Arithmetic of its network.
         resize: Fit images of other sizes by centre crop and bicubic resampling.
+        imported_reference: Name of imported statistics to compare against, instead of real images.
         metrics: Names of what is computed; None for what these numbers of images make cheap (`catalogue.default_metrics`).
         draws: Draws from each posterior for bounds of the likelihood: K of `iwae`. Each is a pass through the decoder.
         likelihood: What the decoders' means are means of; None for what each checkpoint says of itself.
@@ -55,6 +56,7 @@ class ProtocolRequest(BaseModel):
     extractor_resize: str | None = None
     extractor_precision: Precision = "float32"
     resize: bool = False
+    imported_reference: str | None = None
     metrics: tuple[str, ...] | None = None
     draws: int = Field(default=50, ge=1)
     likelihood: Likelihood | None = None
@@ -67,8 +69,17 @@ class ProtocolRequest(BaseModel):
         image_shape: ImageShape,
         extractor: ExtractorSpec,
         metrics: dict[str, int],
+        imported_digest: str | None = None,
     ) -> Protocol:
         """Bind the request to a data set, an image shape and extractor weights.
+
+        Args:
+            dataset_digest: Content of the real images.
+            dataset_size: How many there are.
+            image_shape: Of the model.
+            extractor: The feature network that `extractor` names.
+            metrics: Name → version.
+            imported_digest: Content of the statistics that `imported_reference` names.
 
         Raises:
             TooFewImages: The data set, or what is asked of it, has fewer than two images.
@@ -113,6 +124,7 @@ class ProtocolRequest(BaseModel):
             metrics=metrics,
             num_draws=self.draws if not METRICS_OF_DRAWS.isdisjoint(metrics) else 0,
             likelihood=self.likelihood,
+            imported_reference=imported_digest,
         )
 
 

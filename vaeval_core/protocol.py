@@ -37,6 +37,7 @@ Precision = Literal["float32", "bfloat16"]
 REFERENCE_STATISTICS: dict[str, tuple[int, frozenset[str]]] = {
     "pairs": (1, frozenset({"kid", "precision", "recall", "density", "coverage", "authenticity"})),
     "bins": (1, frozenset({"ndb"})),
+    "spatial": (1, frozenset({"sfid"})),
 }
 """What is computed once of the real images of a reference → the version of how, and the metrics that need it."""
 
@@ -49,6 +50,7 @@ _WHERE_NOTHING_IS_SAID: dict[str, Any] = {
     "num_interpolations": 0,
     "interpolation_path": "linear",
     "num_fitted": 0,
+    "imported_reference": None,
 }
 """Fields that came later, with the values at which they change no number: left out then, so that fingerprints stay."""
 
@@ -98,6 +100,7 @@ class Protocol(_Frozen):
         image_order: Which images are the first n: a fixed permutation of the sorted set.
         quantisation: How decoder output becomes uint8.
         network_batch: Images per network call.
+        imported_reference: Digest of the statistics that stand for the features of real images; None if they are computed.
     """
 
     dataset_digest: Sha256
@@ -117,6 +120,7 @@ class Protocol(_Frozen):
     num_interpolations: int = Field(default=0, ge=0)
     interpolation_path: PathKind = "linear"
     num_fitted: int = Field(default=0, ge=0)
+    imported_reference: Sha256 | None = None
 
     @model_serializer(mode="wrap")
     def _without_what_is_not_said(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -145,6 +149,9 @@ class Protocol(_Frozen):
     @property
     def reference_key(self) -> str:
         """sha256 of what decides the features and statistics of the real images: evaluations with one key share them."""
+        if self.imported_reference is not None:
+            content = self.model_dump(mode="json", include={"imported_reference", "extractor"})
+            return hashlib.sha256(canonical_json(content).encode("ascii")).hexdigest()
         fields = {
             "dataset_digest",
             "image_shape",
@@ -158,6 +165,11 @@ class Protocol(_Frozen):
         if self.reference_statistics:
             content["statistics"] = self.reference_statistics
         return hashlib.sha256(canonical_json(content).encode("ascii")).hexdigest()
+
+    def first_image_beside_reference(self, dataset_digest: str) -> int:
+        """Number of the first image of a data set that the reference does not hold: 0 in another set than the reference's."""
+        is_in_reference = dataset_digest == self.dataset_digest and self.imported_reference is None
+        return self.num_reference if is_in_reference else 0
 
     @property
     def stream_lengths(self) -> dict[StreamName, int]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from vaeval_core.checkpoints.base import Posterior
 from vaeval_core.errors import ImagesRejected
+from vaeval_core.features.base import AllFeatures
 from vaeval_core.images.factor_labels import FactorLabels
 from vaeval_core.likelihood import Likelihood
 from vaeval_core.protocol import ExtractorSpec, ImageFit
@@ -106,9 +107,18 @@ class PixelExtractor:
         """None: pixels do not classify."""
         return 0
 
+    @property
+    def num_spatial_features(self) -> int:
+        """None: the pixels are all there is."""
+        return 0
+
     def extract(self, images: Uint8) -> Float32:
         """(n, h·w·c) float32 in [0, 1]."""
         return images.reshape(len(images), -1).astype(np.float32) / np.float32(255)
+
+    def all_features(self, images: Uint8, *, logits: bool = False, spatial: bool = False) -> AllFeatures:
+        """The pixels, and nothing else whatever is asked for."""
+        return AllFeatures(self.extract(images))
 
 
 def protocol_for(

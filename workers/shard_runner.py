@@ -27,9 +27,11 @@ from scheduler.settings import DEFAULT_STALL_SECONDS
 from scheduler.store.artifact_keys import shard_key
 from scheduler.store.artifacts import ArtifactStore
 from scheduler.store.base import FinaliseClaim, ShardClaim, StoredFile, WorkStore
+from vaeval_core.checkpoints.base import is_noise_floor
 from vaeval_core.errors import InvalidInput, ServiceUnreachable, VaevalError
 from vaeval_core.evaluate import measure_reference_shard, measure_shard
 from vaeval_core.streams.base import ShardArrays
+from vaeval_core.streams.noise_floor import measure_noise_floor_shard
 from workers.heartbeat import BEATS_PER_LEASE, LONGEST_SILENCE_SECONDS, ClaimLost, Heartbeat
 from workers.loaded_models import LoadedModels
 
@@ -163,15 +165,21 @@ class ShardRunner:
 
     def _measure(self, claim: ShardClaim, on_progress: Callable[[int], None]) -> tuple[ShardArrays, float]:
         """Arrays of the shard, and the seconds that computing them took, without loading the models."""
+        checkpoint, extractor = claim.checkpoint, self._models.extractor(claim.protocol.extractor)
+        if checkpoint is not None and is_noise_floor(checkpoint.description):
+            images = self._models.images(checkpoint.uri, checkpoint.description["dataset_digest"])
+            started = time.perf_counter()
+            arrays = measure_noise_floor_shard(
+                images, extractor, claim.protocol, claim.index_range, on_progress=on_progress
+            )
+            return arrays, time.perf_counter() - started
         images = self._models.images(claim.dataset_uri, claim.dataset_digest)
-        extractor = self._models.extractor(claim.protocol.extractor)
-        if claim.checkpoint is None:
+        if checkpoint is None:
             started = time.perf_counter()
             arrays = measure_reference_shard(
                 images, extractor, claim.protocol, claim.index_range, on_progress=on_progress
             )
         else:
-            checkpoint = claim.checkpoint
             adapter = self._models.adapter(checkpoint)
             started = time.perf_counter()
             arrays = measure_shard(

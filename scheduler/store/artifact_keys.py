@@ -13,6 +13,7 @@ from scheduler.store.answers import OwnerKind
 _NUMBER = r"[0-9]+"
 _OWN = re.compile(
     rf"(evaluations|references)/{_NUMBER}/(shards/)?\.?[A-Za-z0-9][A-Za-z0-9._-]*|datasets/\.?[0-9a-f]{{64}}\.json(\.[0-9a-f]+)?"
+    r"|imported/\.?[0-9a-f]{64}\.safetensors(\.[0-9a-f]+)?"
 )
 """Everything below is like this, and so are the names under which a file is written before it is renamed."""
 
@@ -40,6 +41,11 @@ def influence_key(evaluation_id: int, token: int) -> str:
 def manifest_key(dataset_digest: str) -> str:
     """The list of the files of a data set."""
     return f"datasets/{dataset_digest}.json"
+
+
+def imported_key(digest: str) -> str:
+    """Statistics that somebody else computed."""
+    return f"imported/{digest}.safetensors"
 
 
 def is_ours(key: str) -> bool:

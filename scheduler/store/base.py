@@ -197,7 +197,8 @@ class ReadStore(Protocol):
         evaluation_ids: Sequence[int] | None = None,
         limit: int | None = None,
     ) -> tuple[Mapping[str, Any], ...]:
-        """Rows of the view `leaderboard` as they are, protocols one after another, in each the best rank first.
+        """Rows of the view `leaderboard` as they are, protocols one after another, in each the best rank first and
+        noise floors last.
 
         Protocols that differ in nothing but their seed stand together, the lowest seed first; of such groups, the one
         where an evaluation finished last comes first. `fingerprint` may be a prefix of at least 6 characters;
@@ -216,7 +217,7 @@ class ReadStore(Protocol):
         """How many evaluations are not over yet, those named in `besides` left out."""
 
     def best(self, top: int, *, fingerprint: str | None = None) -> tuple[Mapping[str, Any], ...]:
-        """The first `top` rows of each protocol, as `leaderboard` has them, without ranking all others."""
+        """The first `top` rows of each protocol, as `leaderboard` has them, without ranking all others; noise floors beside."""
 
     def board_sizes(self, fingerprints: Sequence[str]) -> Mapping[str, BoardSize]:
         """How many rows the leaderboards of these protocols have; nothing for a protocol without any."""

@@ -30,8 +30,12 @@ _FACTS: dict[str, ColumnElement[Any]] = {
     "tags": checkpoints.c.tags,
     "fingerprint": protocols.c.fingerprint,
     "finished_at": evaluations.c.finished_at,
+    "noise_floor": checkpoints.c.is_noise_floor,
 }
 """Columns of the view that are no metrics; all others but `rank` are the name of one, alone or with `_std_error` or `_bias`."""
+
+MOST_FLOORS = 20
+"""Noise floors of a board that are shown: each is of another set of images."""
 
 ALIKE_BUT_FOR_SEED = ("dataset", "protocol", "extractor", "num_samples", "num_reconstructions")
 """Columns of the view `leaderboard` that are the same for protocols which differ in nothing but their seed."""
@@ -91,19 +95,25 @@ def _protocols(connection: Connection, prefix: str | None) -> Sequence[int]:
 
 
 def _ranked(connection: Connection, boards: Sequence[int], top: int) -> Iterator[tuple[int, int | None]]:
-    """Number and rank of the best of each board; equal values share a rank, and what has none comes last."""
+    """Number and rank of the best of each board; equal values share a rank, and what has none comes last.
+
+    Then its noise floors, which do not count: they are what the others are read against.
+    """
     with_value = first_of_boards(
         connection, boards, evaluations.c.fid.is_not(None), evaluations.c.fid, evaluations.c.id, limit=top
     )
     short = [board for board in boards if len(with_value[board]) < top]
-    without = first_of_boards(connection, short, evaluations.c.fid.is_(None), evaluations.c.id, limit=top)
+    is_floor = evaluations.c.checkpoint_id.in_(select(checkpoints.c.id).where(checkpoints.c.is_noise_floor))
+    has_none = evaluations.c.fid.is_(None)
+    without = first_of_boards(connection, short, has_none & ~is_floor, evaluations.c.id, limit=top)
+    floors = first_of_boards(connection, boards, has_none & is_floor, evaluations.c.id, limit=MOST_FLOORS)
     for board in boards:
         rank, value = 0, None
         for place, row in enumerate(with_value[board], start=1):
             if row.fid != value:
                 rank, value = place, row.fid
             yield row.id, rank
-        for row in without[board][: top - len(with_value[board])]:
+        for row in (*without[board][: top - len(with_value[board])], *floors[board]):
             yield row.id, None
 
 

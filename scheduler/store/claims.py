@@ -72,6 +72,7 @@ class FinaliseClaim:
         reference: The merged reference file; None when a reference itself is finalised.
         description: The checkpoint's stored description; None when a reference is finalised.
         reference_shards: The shard files of that reference in shard order; none when a reference itself is finalised.
+        imported: The statistics that the reference is to be, when one is finalised that is imported.
     """
 
     owner: OwnerKind
@@ -82,3 +83,4 @@ class FinaliseClaim:
     reference: StoredFile | None
     description: Mapping[str, Any] | None
     reference_shards: tuple[StoredFile, ...] = ()
+    imported: StoredFile | None = None

@@ -20,7 +20,9 @@ from scheduler.store.clock import database_now, database_now_plus
 from scheduler.store.database import RunAgain
 from scheduler.store.journal import write_entries
 from scheduler.store.owners import EVALUATION, OWNERS, REFERENCE, Owner, becomes, part_of
+from scheduler.store.sql_references import file_of_imported
 from scheduler.store.tables import checkpoints, evaluations, protocols, reference_sets, scores, shards
+from vaeval_core.checkpoints.base import is_noise_floor
 from vaeval_core.evaluation_result import MetricValue, Score
 from vaeval_core.protocol import Protocol
 
@@ -115,6 +117,7 @@ def _claim_of(connection: Connection, owner: Owner, owner_id: int, token: int) -
     own_shards = _shard_files(connection, owner, owner_id)
     reference, description = None, None
     reference_shards: tuple[StoredFile, ...] = ()
+    imported = None
     if owner is EVALUATION:
         row = connection.execute(
             select(
@@ -139,15 +142,19 @@ def _claim_of(connection: Connection, owner: Owner, owner_id: int, token: int) -
         spec = connection.execute(
             select(protocols.c.spec).join(reference_sets).where(reference_sets.c.id == owner_id)
         ).scalar_one()
+    protocol = Protocol.model_validate(spec)
+    if owner is REFERENCE and protocol.imported_reference is not None:
+        imported = file_of_imported(connection, protocol.imported_reference)
     return FinaliseClaim(
         owner=owner.kind,
         owner_id=owner_id,
         token=token,
-        protocol=Protocol.model_validate(spec),
+        protocol=protocol,
         shards=own_shards,
         reference=reference,
         description=description,
         reference_shards=reference_shards,
+        imported=imported,
     )
 
 
@@ -191,7 +198,9 @@ def finish_evaluation(
         for part in ("key", "digest")
     }
     rows = [_score_row(claim.owner_id, score) for score in results]
-    fid = next((row for row in rows if row["metric"] == "fid"), {"value": None, "std_error": None})
+    nothing = {"value": None, "std_error": None}
+    has_rank = not is_noise_floor(claim.description or {})
+    fid = next((row for row in rows if row["metric"] == "fid" and has_rank), nothing)
     if not _finish(connection, claim, values, fid=fid["value"], fid_std_error=fid["std_error"]):
         return False
     known = select(scores.c.metric).where(scores.c.evaluation_id == claim.owner_id)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, and_, or_, select
 from scheduler.lifecycle import EvaluationState, ShardState
 from scheduler.store.artifact_keys import influence_key, manifest_key, merged_key, pictures_key, shard_key
 from scheduler.store.owners import OWNERS
-from scheduler.store.tables import datasets, evaluations, reference_sets, shards
+from scheduler.store.tables import datasets, evaluations, imported_references, reference_sets, shards
 
 
 def live_files(connection: Connection) -> frozenset[str]:
@@ -23,6 +23,7 @@ def live_files(connection: Connection) -> frozenset[str]:
             *_of_references(connection),
             *_of_evaluations(connection),
             *(manifest_key(digest) for digest in connection.scalars(select(datasets.c.digest))),
+            *connection.scalars(select(imported_references.c.file_key)),
         ]
     )
 

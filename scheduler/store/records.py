@@ -9,6 +9,7 @@ from typing import Any
 
 from scheduler.lifecycle import EvaluationState, ShardState
 from scheduler.store.claims import StoredFile
+from vaeval_core.checkpoints.base import is_noise_floor
 from vaeval_core.evaluation_result import Score
 from vaeval_core.protocol import Protocol
 
@@ -60,6 +61,11 @@ class EvaluationRecord:
     pictures: StoredFile | None
     influence: StoredFile | None = None
     scores: tuple[Score, ...] = ()
+
+    @property
+    def is_noise_floor(self) -> bool:
+        """True for real images that were scored as if they were samples."""
+        return is_noise_floor(self.description)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,7 +35,18 @@ class DatasetEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationRequest:
-    """One checkpoint × one protocol, with its shard plan and that of the reference, should that be new."""
+    """One checkpoint × one protocol, with its shard plan and that of the reference, should that be new.
+
+    Attributes:
+        checkpoint: What is evaluated.
+        dataset: The real images of the protocol.
+        protocol: How.
+        protocol_name: For people.
+        shards: Ranges of image numbers.
+        reference_shards: Likewise; none if the reference is imported.
+        priority: Higher goes first.
+        noise_floor: The set whose images stand for samples, if it is no checkpoint that is evaluated.
+    """
 
     checkpoint: CheckpointEntry
     dataset: DatasetEntry
@@ -44,6 +55,17 @@ class EvaluationRequest:
     shards: Sequence[IndexRange]
     reference_shards: Sequence[IndexRange]
     priority: int = 0
+    noise_floor: DatasetEntry | None = None
+
+    @property
+    def extractor_passes(self) -> tuple[int, ...]:
+        """How far each pass through the extractor reaches: image i takes one for every number above i."""
+        return self.protocol.extractor_passes if self.noise_floor is None else (self.protocol.num_samples,)
+
+    @property
+    def forward_passes(self) -> int:
+        """Images that go through the extractor, the reference not counted: the unit of cost."""
+        return sum(self.extractor_passes)
 
 
 # --- what comes out ---------------------------------------------------------------------------------------------------

@@ -37,11 +37,11 @@ class PlannedShards:
     @classmethod
     def of_evaluation(cls, request: EvaluationRequest) -> PlannedShards:
         """The plan of the evaluation itself."""
-        return cls(tuple(request.shards), request.protocol.extractor_passes, request.priority)
+        return cls(tuple(request.shards), request.extractor_passes, request.priority)
 
     @classmethod
     def of_reference(cls, request: EvaluationRequest, priority: int) -> PlannedShards:
-        """The plan of the reference that the evaluation needs."""
+        """The plan of the reference that the evaluation needs; without shards if it is imported."""
         return cls(tuple(request.reference_shards), (request.protocol.num_reference,), priority)
 
     def forward_passes(self, index_range: IndexRange) -> int:
@@ -68,6 +68,8 @@ def insert_shards(connection: Connection, owner: Owner, plans: Mapping[int, Plan
     for owner_id, plan in plans.items():
         alike[plan].append(owner_id)
     for plan, (first, *others) in alike.items():
+        if not plan.ranges:
+            continue
         turn = _turn_of(connection, first) if owner is EVALUATION else 0
         rows = [_row(owner, first, plan, number, turn) for number in range(len(plan.ranges))]
         connection.execute(insert(shards), rows)

@@ -134,6 +134,7 @@ class SqlReadStore:
                 desc(latest.over(partition_by=leaderboard.c.fingerprint)),
                 leaderboard.c.fingerprint,
                 nulls_last(leaderboard.c.rank),
+                leaderboard.c.noise_floor,
                 leaderboard.c.evaluation,
             )
             .limit(limit)

@@ -141,7 +141,9 @@ def _register_references(
     plans = {
         row.id: PlannedShards.of_reference(requests[row.key][0], priorities[row.id]) for row in found if row.key in new
     }
-    work = insert_shards(connection, REFERENCE, plans) + _submit_again(connection, REFERENCE, priorities)
+    without_shards = sum(not plan.ranges for plan in plans.values())  # imported ones: there is only to finalise
+    work = insert_shards(connection, REFERENCE, plans) + without_shards
+    work += _submit_again(connection, REFERENCE, priorities)
     write_entries(connection, [REFERENCE.entry(SUBMITTED, reference_id) for reference_id in plans])
     for reference_id, priority in priorities.items():
         raise_priority(connection, reference_id, priority)
@@ -188,7 +190,7 @@ def _turns(connection: Connection, requests: Mapping[_Key, EvaluationRequest]) -
         alike[request.priority].append(key)
     turns = dict.fromkeys(requests, 0)
     for priority, keys in alike.items():
-        work = (requests[key].protocol.forward_passes for key in keys)
+        work = (requests[key].forward_passes for key in keys)
         turns |= zip(keys, next_turns(connection, priority, work), strict=True)
     return turns
 

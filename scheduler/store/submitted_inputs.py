@@ -16,6 +16,7 @@ from scheduler.store.base import CheckpointEntry, EvaluationRequest
 from scheduler.store.clock import database_now
 from scheduler.store.conflicts import insert_into
 from scheduler.store.tables import checkpoints, datasets, protocols
+from vaeval_core.checkpoints.base import is_noise_floor
 
 LONGEST_LIST = 5_000
 """Values in one IN (…): a statement has room for some tens of thousands of parameters."""
@@ -52,7 +53,8 @@ def select_by(connection: Connection, key: Column[Any], values: Iterable[Any], *
 
 def register_datasets(connection: Connection, requests: Iterable[EvaluationRequest]) -> dict[str, int]:
     """Digest → row id. Workers look for a data set where it was found last."""
-    entries = {request.dataset.digest: request.dataset for request in requests}
+    named = [entry for request in requests for entry in (request.noise_floor, request.dataset) if entry is not None]
+    entries = {entry.digest: entry for entry in named}
     rows = [
         {"digest": digest, "uri": entry.uri, "name": entry.name, "num_images": entry.num_images}
         for digest, entry in entries.items()
@@ -83,6 +85,7 @@ def register_checkpoints(connection: Connection, entries: Sequence[CheckpointEnt
             "step": entry.step,
             "description": dict(entry.description),
             "tags": dict(entry.tags),
+            "is_noise_floor": is_noise_floor(entry.description),
         }
         for digest, entry in first.items()
     ]

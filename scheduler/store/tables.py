@@ -14,6 +14,7 @@ from enum import StrEnum
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Double,
@@ -25,6 +26,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -67,6 +69,7 @@ checkpoints = Table(
     Column("description", Json, nullable=False),
     Column("tags", Json, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    Column("is_noise_floor", Boolean, nullable=False, server_default=false()),
 )
 
 datasets = Table(
@@ -148,7 +151,8 @@ evaluations = Table(
     Column("influence_key", Text),
     Column("influence_digest", Digest),
     _turn(),
-    # Once more beside `scores`: the order of a leaderboard is then an index, and so is who may be tied with its best.
+    # Once more beside `scores`: the order of a leaderboard is then an index, and so is who may be tied with its best. A noise
+    # floor has no place in it.
     Column("fid", Double),
     Column("fid_std_error", Double),
     UniqueConstraint("checkpoint_id", "protocol_id"),
@@ -216,6 +220,22 @@ scores = Table(
     CheckConstraint(f"value BETWEEN -{LARGEST_FINITE} AND {LARGEST_FINITE}", name="value_is_finite"),
     CheckConstraint(f"std_error BETWEEN 0 AND {LARGEST_FINITE}", name="std_error_is_finite"),
     CheckConstraint(f"bias BETWEEN -{LARGEST_FINITE} AND {LARGEST_FINITE}", name="bias_is_finite"),
+)
+
+imported_references = Table(
+    "imported_references",
+    metadata,
+    Column("id", Identifier, primary_key=True),
+    Column("name", String(64), nullable=False, unique=True),
+    Column("digest", Digest, nullable=False),
+    Column("extractor", Json, nullable=False),
+    Column("num_images", Integer),
+    Column("has_spatial", Boolean, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("file_key", Text, nullable=False),
+    Column("file_digest", Digest, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Index("digest", "digest"),
 )
 
 events = Table(

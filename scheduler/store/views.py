@@ -5,7 +5,7 @@ The migration makes the view; `docs/database.md` says what each column means.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Double, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Double, Integer, MetaData, String, Table, Text
 
 from scheduler.store.clock import UtcDateTime
 from scheduler.store.tables import Json
@@ -40,4 +40,5 @@ leaderboard = Table(
     Column("tags", Json),
     Column("fingerprint", String(64)),
     Column("finished_at", UtcDateTime),
+    Column("noise_floor", Boolean),
 )

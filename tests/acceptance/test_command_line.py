@@ -35,7 +35,10 @@ pytestmark = pytest.mark.service
 
 VAEVAL = str(Path(sys.executable).with_name("vaeval"))
 PATIENCE_SECONDS = 120
-SMALL = ("--samples", "300", "--reconstructions", "200", "--reference", "200", "--extractor", "pixels-8x8")
+SMALL = (
+    *("--samples", "300", "--reconstructions", "200", "--reference", "200", "--extractor", "pixels-8x8"),
+    *("--noise-floor", "off"),
+)
 SLOW = ("--samples", "100000", "--reconstructions", "0", "--reference", "200", "--extractor", "pixels-8x8")
 """Minutes of work in hundreds of shards: enough to be interrupted."""
 

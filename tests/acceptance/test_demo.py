@@ -48,8 +48,9 @@ def first(folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def rows_of(finished: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    """Of the five checkpoints, in the order of training."""
     rows: list[dict[str, Any]] = json.loads(finished.stdout)["rows"]
-    return sorted(rows, key=lambda row: row["step"])
+    return sorted((row for row in rows if not row["noise_floor"]), key=lambda row: row["step"])
 
 
 def test_training_makes_the_scores_better(first: subprocess.CompletedProcess[str]) -> None:
@@ -60,6 +61,13 @@ def test_training_makes_the_scores_better(first: subprocess.CompletedProcess[str
     assert rows[0]["fid"] > 4 * rows[-1]["fid"]
     assert rows[0]["rfid"] > 4 * rows[-1]["rfid"]
     assert [row["mse"] for row in rows] == sorted((row["mse"] for row in rows), reverse=True)
+
+
+def test_a_reader_sees_how_low_is_low(first: subprocess.CompletedProcess[str]) -> None:
+    (floor,) = [row for row in json.loads(first.stdout)["rows"] if row["noise_floor"]]
+    assert (floor["checkpoint"], floor["rank"], floor["rfid"]) == ("noise floor: digits:test", None, None)
+    assert floor["num_samples"] == rows_of(first)[0]["num_samples"]
+    assert 0 < floor["fid"] < rows_of(first)[0]["fid"]
 
 
 def test_without_a_network_it_says_what_it_uses_instead(first: subprocess.CompletedProcess[str]) -> None:

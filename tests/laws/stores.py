@@ -13,6 +13,7 @@ from scheduler.store.database import Database
 from scheduler.store.owners import OWNERS
 from scheduler.store.sql_reads import SqlReadStore
 from scheduler.store.sql_recovery import SqlRecoveryStore
+from scheduler.store.sql_references import SqlReferenceStore
 from scheduler.store.sql_submissions import SqlSubmissionStore
 from scheduler.store.sql_work import SqlWorkStore
 from scheduler.store.tables import evaluations, shards
@@ -28,6 +29,7 @@ class Stores:
         self.work = SqlWorkStore(database, lease_seconds=600, max_attempts=3)
         self.recovery = SqlRecoveryStore(database, max_attempts=3)
         self.reads = SqlReadStore(database)
+        self.references = SqlReferenceStore(database)
 
     def submit(self, *requests: EvaluationRequest | str) -> SubmissionReceipt:
         """Submit requests; a text stands for a checkpoint of that name."""

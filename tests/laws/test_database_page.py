@@ -12,6 +12,7 @@ from sqlalchemy import inspect
 from scheduler.store.tables import metadata
 from tests.factories import checkpoint_entry, evaluation_request, protocol
 from tests.laws.stores import Stores
+from tests.laws.test_noise_floors import noise_floor
 
 PAGE = (Path(__file__).parents[2] / "docs" / "database.md").read_text(encoding="utf-8")
 QUERIES = re.findall(r"^```sql\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
@@ -46,8 +47,8 @@ class TestQueries:
         stores.work.fail_shard(stores.claim(), "The decoder gives no images.", retry=False)
         return [stores.query(query) for query in QUERIES]
 
-    def test_there_are_five(self) -> None:
-        assert len(QUERIES) == 5
+    def test_there_are_six(self) -> None:
+        assert len(QUERIES) == 6
 
     def test_the_best_of_each_protocol(self, answers: list[list[tuple[object, ...]]]) -> None:
         assert answers[0] == [
@@ -69,3 +70,10 @@ class TestQueries:
     def test_failures(self, answers: list[list[tuple[object, ...]]]) -> None:
         story = "Shard 0 (images 0 to 31) failed after 1 attempt. The decoder gives no images."
         assert answers[4] == [(5, "broken", story)]
+
+    def test_noise_floors_are_what_checkpoints_are_above_and_nothing_else(self, stores: Stores) -> None:
+        stores.submit(noise_floor(), "beta4/step-100", noise_floor(seed=1), "beta4/step-200")
+        stores.finish_with({1: 2.0, 2: 30.0, 3: 3.0, 4: 10.0})
+        assert stores.query(QUERIES[5]) == [("beta4/step-200", 10.0, 2.0), ("beta4/step-100", 30.0, 2.0)]
+        assert stores.query(QUERIES[2]) == []
+        assert stores.query(QUERIES[3]) == []

@@ -271,6 +271,7 @@ class TestLeaderboard:
             "dataset": "photos",
             "tags": {"beta": "4"},
             "fingerprint": chosen.fingerprint,
+            "noise_floor": False,
         }
 
 

@@ -104,7 +104,13 @@ def test_logits_leave_the_bias_out(extractor: InceptionExtractor, definition: An
 def test_what_is_taken_of_an_image_depends_on_it_alone(extractor: InceptionExtractor) -> None:
     images = varied_images(5, 24, 32)
     order = np.random.default_rng(4).permutation(5)
-    for take in (extractor.extract, extractor.logits, extractor.spatial_features):
+    for take in (
+        extractor.extract,
+        extractor.logits,
+        extractor.spatial_features,
+        lambda images: extractor.all_features(images, spatial=True).spatial,
+        lambda images: extractor.all_features(images, spatial=True).features,
+    ):
         together = take(images)
         np.testing.assert_array_equal(take(images[order]), together[order])
         np.testing.assert_array_equal(take(images[3:4]), together[3:4])
@@ -123,6 +129,30 @@ def test_features_and_logits_come_from_one_pass(extractor: InceptionExtractor, m
     assert both[1].shape == (3, extractor.num_classes) == (3, 1008)
 
 
+def test_spatial_features_come_with_the_pooled_ones_from_one_pass(extractor: InceptionExtractor) -> None:
+    images = varied_images(3, 24, 32)
+    found = extractor.all_features(images, logits=True, spatial=True)
+    assert found.logits is not None
+    assert found.spatial is not None
+    for array, alone in (
+        (found.features, extractor.extract(images)),
+        (found.logits, extractor.logits(images)),
+        (found.spatial, extractor.spatial_features(images)),
+    ):
+        assert array.shape == alone.shape
+        # Another program of the same network: the compiler may fuse other steps.
+        assert largest_difference(array, alone) <= 2e-6
+    assert found.spatial.shape == (3, extractor.num_spatial_features) == (3, 2023)
+
+
+def test_what_nobody_asks_for_is_not_computed(extractor: InceptionExtractor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(InceptionExtractor, "_pooled_and_spatial", None)
+    images = varied_images(1, 24, 32)
+    found = extractor.all_features(images)
+    assert (found.logits, found.spatial) == (None, None)
+    np.testing.assert_array_equal(found.features, extractor.extract(images))
+
+
 def test_in_bfloat16_everything_is_taken_from_the_same_layers(
     spec: ExtractorSpec, tensors: Tensors, extractor: InceptionExtractor
 ) -> None:
@@ -139,6 +169,8 @@ def test_in_bfloat16_everything_is_taken_from_the_same_layers(
         (in_bfloat16.extract, extractor.extract),
         (in_bfloat16.logits, extractor.logits),
         (in_bfloat16.spatial_features, extractor.spatial_features),
+        (lambda images: in_bfloat16.all_features(images, spatial=True).spatial, extractor.spatial_features),
+        (lambda images: in_bfloat16.all_features(images, spatial=True).features, extractor.extract),
     ):
         difference = largest_difference(take(images), same(images))
         assert 1e-4 < difference < 0.05

@@ -18,7 +18,9 @@ from vaeval_core.evaluate import (
     score,
 )
 from vaeval_core.evaluation_result import MetricValue
+from vaeval_core.features.base import AllFeatures
 from vaeval_core.metrics.catalogue import METRICS, ONLY_ON_REQUEST, default_metrics, metric_versions
+from vaeval_core.metrics.fidelity import frechet_distance
 from vaeval_core.metrics.frechet_infinity import frechet_distance_infinity
 from vaeval_core.metrics.inception_score import inception_score
 from vaeval_core.metrics.kernel_distance import kernel_distance
@@ -49,6 +51,10 @@ class ClassifyingPixels(PixelExtractor):
     def features_and_logits(self, images: Uint8) -> tuple[Float32, Float32]:
         features = self.extract(images)
         return features, features[:, :1] * np.array([[4, -2, 1]], np.float32)
+
+    def all_features(self, images: Uint8, *, logits: bool = False, spatial: bool = False) -> AllFeatures:
+        features, found = self.features_and_logits(images)
+        return AllFeatures(features, found if logits else None, features**2 if spatial else None)
 
 
 class ColourfulVae(TwoPixelVae):
@@ -102,6 +108,7 @@ def test_the_scores_are_those_of_the_library_on_the_same_features() -> None:
         "vendi": vendi_score(samples),
         "inception_score": inception_score(samples[:, :1] * np.array([[4, -2, 1]], np.float32)),
         "fid_infinity": frechet_distance_infinity(samples, reference),
+        "sfid": frechet_distance(samples**2, reference**2),
     }
     result = scored(protocol, shards, real)
     for name, value in expected.items():
@@ -230,10 +237,10 @@ def test_values_outside_the_range_are_a_warning_on_metrics_of_samples() -> None:
 def test_by_default_all_is_computed_that_the_numbers_of_images_make_cheap_and_meaningful() -> None:
     pairs, bins = REFERENCE_STATISTICS["pairs"][1], REFERENCE_STATISTICS["bins"][1]
     others = inapplicable(num_interpolations=0, num_fitted=0, has_factors=False)  # they need streams or factors
-    expected = METRICS.keys() - ONLY_ON_REQUEST - others
+    expected = METRICS.keys() - ONLY_ON_REQUEST - others - {"sfid"}
     assert set(default_metrics(10_000, 10_000, 64)) == expected
     assert set(default_metrics(500, 500, 64)) == expected - bins, "bins of five images fit nothing else"
-    assert set(default_metrics(50_000, 50_000, 64)) == expected - pairs
+    assert set(default_metrics(50_000, 50_000, 64)) == (expected - pairs) | {"sfid"}
     assert set(default_metrics(20_000, 20_001, 64)) == expected - pairs
     without_samples = set(default_metrics(0, 10_000, 64))
     assert not without_samples & (pairs | bins | {"vendi"})

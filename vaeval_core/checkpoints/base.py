@@ -6,6 +6,7 @@ input at submit time and to compute the digest. `load` returns a `VaeAdapter`, t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -15,6 +16,15 @@ from vaeval_core.types import Float32, ImageShape, Int64
 
 PosteriorKind = Literal["diagonal", "none"]
 """`diagonal`: encode gives mean and log-variance. `none`: a plain autoencoder; KL is not applicable."""
+
+
+NOISE_FLOOR = "noise-floor"
+"""Stands where checkpoints have their format, for what is none: real images that are scored as if they were samples."""
+
+
+def is_noise_floor(description: Mapping[str, Any]) -> bool:
+    """True if stored facts are those of a noise floor; they have the `dataset_digest` of its images."""
+    return description.get("format") == NOISE_FLOOR
 
 
 @dataclass(frozen=True, kw_only=True)

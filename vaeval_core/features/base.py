@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from vaeval_core.errors import InvalidInput
 from vaeval_core.protocol import ExtractorSpec
 from vaeval_core.types import Float32, Uint8
+
+
+class AllFeatures(NamedTuple):
+    """What one network has to say about n images.
+
+    Attributes:
+        features: (n, d) float32.
+        logits: (n, classes) float32; None if nobody asked, or the network does not classify.
+        spatial: (n, k) float32, likewise.
+    """
+
+    features: Float32
+    logits: Float32 | None = None
+    spatial: Float32 | None = None
 
 
 class FeatureExtractor(Protocol):
@@ -35,6 +49,11 @@ class FeatureExtractor(Protocol):
     @property
     def num_classes(self) -> int:
         """How many logits the network gives for an image; 0 if it does not classify."""
+        return 0
+
+    @property
+    def num_spatial_features(self) -> int:
+        """Length of a vector of spatial features; 0 if the network has none that sFID is defined on."""
         return 0
 
     @abstractmethod
@@ -71,6 +90,19 @@ class FeatureExtractor(Protocol):
             InvalidInput: The network is not the one that sFID is defined on.
         """
         raise self._without("spatial features", "an extractor with the Inception network that sFID is defined on")
+
+    def all_features(self, images: Uint8, *, logits: bool = False, spatial: bool = False) -> AllFeatures:
+        """Features with what else is asked for and the network has, in as few passes through it as it can.
+
+        Raises:
+            ImagesRejected: As `extract`.
+        """
+        if logits and self.num_classes:
+            features, found = self.features_and_logits(images)
+        else:
+            features, found = self.extract(images), None
+        has_spatial = spatial and self.num_spatial_features
+        return AllFeatures(features, found, self.spatial_features(images) if has_spatial else None)
 
     def _without(self, what: str, needed: str) -> InvalidInput:
         return InvalidInput(

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from vaeval_core.features.base import FeatureExtractor
+from vaeval_core.features.base import AllFeatures, FeatureExtractor
 from vaeval_core.features.inception_v3 import layer_name
 from vaeval_core.features.network_extractor import NetworkExtractor
 from vaeval_core.protocol import ExtractorSpec
@@ -85,6 +85,30 @@ class InceptionExtractor(FeatureExtractor):
         return self._spatial.extract(images)
 
     @property
+    def num_spatial_features(self) -> int:
+        """2,023."""
+        return SPATIAL_FEATURES
+
+    def all_features(self, images: Uint8, *, logits: bool = False, spatial: bool = False) -> AllFeatures:
+        """One pass through the network, whatever is asked for.
+
+        Args:
+            images: As in `extract`.
+            logits: As in `features_and_logits`, where there is a classifier.
+            spatial: As in `spatial_features`.
+
+        Raises:
+            ImagesRejected: Another dtype or shape.
+        """
+        both = self._pooled_and_spatial.extract(images) if spatial else None
+        features = self.extract(images) if both is None else np.ascontiguousarray(both[:, : self.dimension])
+        return AllFeatures(
+            features,
+            self._logits_of(features, self._classifier) if logits and self._classifier is not None else None,
+            None if both is None else np.ascontiguousarray(both[:, self.dimension :]),
+        )
+
+    @property
     def num_classes(self) -> int:
         """1,008 of the published classifier; 0 where there is none."""
         return 0 if self._classifier is None else self._classifier.shape[1]
@@ -107,22 +131,38 @@ class InceptionExtractor(FeatureExtractor):
         if self._classifier is None:
             return super().features_and_logits(images)
         features = self.extract(images)
+        return features, self._logits_of(features, self._classifier)
+
+    def _logits_of(self, features: Float32, classifier: Float32) -> Float32:
         logits = np.empty((len(features), self.num_classes), np.float32)
         # Always one number of rows: a product of fewer may round differently.
         rows = np.zeros((self._batch, features.shape[1]), np.float32)
         for start in range(0, len(features), self._batch):
             part = features[start : start + self._batch]
             rows[: len(part)] = part
-            logits[start : start + len(part)] = (rows @ self._classifier)[: len(part)]
-        return features, logits
+            logits[start : start + len(part)] = (rows @ classifier)[: len(part)]
+        return logits
 
     @cached_property
     def _spatial(self) -> NetworkExtractor:
         import keras
 
+        network = keras.Model(self._network.input, self._tapped(), name="inception_v3_spatial")
+        return self._ending(network, SPATIAL_FEATURES)
+
+    @cached_property
+    def _pooled_and_spatial(self) -> NetworkExtractor:
+        import keras
+
+        both = keras.ops.concatenate([self._network.output, self._tapped()], axis=-1)
+        network = keras.Model(self._network.input, both, name="inception_v3_pooled_and_spatial")
+        return self._ending(network, self.dimension + SPATIAL_FEATURES)
+
+    def _tapped(self) -> Any:
+        import keras
+
         tapped = self._network.get_layer(layer_name(SPATIAL_SCOPE)).output[..., :SPATIAL_CHANNELS]
-        flat = keras.ops.reshape(tapped, (-1, SPATIAL_FEATURES))
-        return self._ending(keras.Model(self._network.input, flat, name="inception_v3_spatial"), SPATIAL_FEATURES)
+        return keras.ops.reshape(tapped, (-1, SPATIAL_FEATURES))
 
     def _ending(self, network: Any, dimension: int) -> NetworkExtractor:
         """What runs a network from the same input to (n, dimension)."""

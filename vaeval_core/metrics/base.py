@@ -36,6 +36,11 @@ _HOW_TO_ASK: dict[StreamName, str] = {
     "fitted": " Ask for them by --fitted 5000, or `fitted: 5000` in a protocol file.",
 }
 
+IMPORTED_WITHOUT_ROWS = (
+    "The reference is imported statistics, a mean and a covariance; this metric looks at single real images."
+)
+NO_REFERENCE_ROWS = "This metric looks at single real images, and `score` was not given the shards of the reference."
+
 MOST_OUTSIDE = 0.01
 """Share of a decoder's values outside [0, 1] that is not worth a word."""
 
@@ -53,7 +58,11 @@ class EvaluationSummary:
         features: Stream → its features, merged.
         rows: Stream → its features one by one, for metrics that look at each; read anew from the shards each time.
         logits: Stream → its logits likewise, where the protocol asks for them and the extractor has them.
+        spatial: Spatial features of samples, merged, where the protocol asks for them and the extractor has them.
+        spatial_rows: The same one by one.
+        spatial_reference: The Gaussian of those of real images; None where it is not known.
         real: The reference one by one; None until there is something to compare with.
+        without_real: Why `real` is None, as a metric says it that needs it.
         values: Name of a measurement → its moments over images, such as `squared_error`, `divergence` or, for each stream,
             `samples/outside`: see `measured_values`. One that the checkpoint cannot give is missing.
         image_values: The same image by image, for metrics that need more than moments.
@@ -63,6 +72,7 @@ class EvaluationSummary:
         pictures: `originals`, `reconstructions`, `samples` → the first few images, uint8; and what `streams.strips` names.
         missing: Stream → the value of its metrics, where the checkpoint can have no such stream.
         notes: Stream → what a reader of its metrics must know, a sentence each.
+        is_noise_floor: The samples are real images, and there is nothing else.
         factor_scores: Scores of disentanglement; None where the images have no factors, or the protocol does not ask.
     """
 
@@ -71,7 +81,11 @@ class EvaluationSummary:
     features: Mapping[StreamName, FeatureMoments | FeatureRows] = field(default_factory=dict)
     rows: Mapping[StreamName, FeatureBlocks] = field(default_factory=dict)
     logits: Mapping[StreamName, FeatureBlocks] = field(default_factory=dict)
+    spatial: FeatureMoments | FeatureRows | None = None
+    spatial_rows: FeatureBlocks | None = None
+    spatial_reference: GaussianFit | None = None
     real: ReferenceRows | None = None
+    without_real: str = NO_REFERENCE_ROWS
     values: Mapping[str, ValueMoments] = field(default_factory=dict)
     image_values: ImageValues | None = None
     latents: Latents | None = None
@@ -80,6 +94,7 @@ class EvaluationSummary:
     pictures: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     missing: Mapping[StreamName, MetricValue] = field(default_factory=dict)
     notes: Mapping[StreamName, tuple[str, ...]] = field(default_factory=dict)
+    is_noise_floor: bool = False
     factor_scores: FactorScores | None = None
 
 

@@ -149,6 +149,15 @@ METRICS: dict[str, Metric] = {
             compute=OfSamples(sample_quality.distance_infinity),
             needs=_SAMPLES,
         ),
+        Metric(
+            name="sfid",
+            version=1,
+            title="Fréchet distance of spatial features",
+            unit="squared feature units",
+            direction="lower",
+            compute=OfSamples(sample_quality.spatial_distance),
+            needs=_SAMPLES | {"samples/spatial"},
+        ),
         *RECONSTRUCTION_METRICS,
         *LIKELIHOOD_METRICS,
         *LATENT_METRICS,
@@ -159,11 +168,19 @@ METRICS: dict[str, Metric] = {
 }
 
 
+def is_of_samples(name: str) -> bool:
+    """True for a metric that looks at samples alone: what a noise floor has, too."""
+    return isinstance(METRICS[name].compute, OfSamples) or METRICS[name].compute is frechet_distance_of_samples
+
+
 MOST_PAIRED_IMAGES = 20_000
 """Images up to which every sample is compared with every real image unasked: the time grows with their square."""
 
 FEWEST_IMAGES_OF_BINS = 10 * NUM_BINS
 """Real images from which on they are divided into bins unasked: with fewer, the bins fit them and nothing else."""
+
+FEWEST_SPATIAL_SAMPLES = 50_000
+"""Samples from which on spatial features are compared unasked: as many as published sFID is taken of. They double the files."""
 
 ONLY_ON_REQUEST = frozenset(
     {
@@ -211,6 +228,8 @@ def default_metrics(
         left_out |= REFERENCE_STATISTICS["pairs"][1]
     if not num_samples or num_reference < FEWEST_IMAGES_OF_BINS:
         left_out |= REFERENCE_STATISTICS["bins"][1]
+    if num_samples < FEWEST_SPATIAL_SAMPLES:
+        left_out |= REFERENCE_STATISTICS["spatial"][1]
     if not num_samples:
         left_out.add("vendi")
     if shorter_side < WINDOW:

@@ -17,6 +17,12 @@ from vaeval_core.types import Float64
 
 FEWEST_EFFECTIVE_IMAGES = 10
 
+UNRELIABLE = (
+    f"The standard error is unreliable and left out: it would rest on fewer than {FEWEST_EFFECTIVE_IMAGES} of the images. "
+    "Evaluate more images."
+)
+"""The warning, or the reason, where there is no standard error."""
+
 
 def effective_images(influence: Float64) -> float:
     """How many images the spread of influences (n,), of mean 0, rests on; n if there is no spread.
@@ -33,10 +39,4 @@ def effective_images(influence: Float64) -> float:
 
 def unreliable(influence: Float64) -> str | None:
     """Why no standard error is to be taken from these influences; None if one may."""
-    effective = effective_images(influence)
-    if effective >= FEWEST_EFFECTIVE_IMAGES:
-        return None
-    return (
-        f"The standard error is unreliable and left out: it would rest on fewer than {FEWEST_EFFECTIVE_IMAGES} of the images. "
-        "Evaluate more images."
-    )
+    return None if effective_images(influence) >= FEWEST_EFFECTIVE_IMAGES else UNRELIABLE

@@ -6,6 +6,7 @@ Fréchet distance adds up.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -53,7 +54,7 @@ class GaussianFit:
         return {"count": count, "mean": self.mean, "factor": self.factor}
 
     @classmethod
-    def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> Self:
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """Undo `to_arrays`."""
         return cls(int(arrays["count"][0]) or None, arrays["mean"], arrays["factor"])
 

@@ -17,10 +17,30 @@ from numpy.typing import NDArray
 
 from vaeval_core.errors import TooFewImages
 from vaeval_core.metrics.feature_blocks import FeatureBlocks
+from vaeval_core.metrics.gaussian_fit import GaussianFit
 from vaeval_core.metrics.ndb import Bins, find_bins
 from vaeval_core.metrics.pair_statistics import PairStatistics, SetStatistics, pair_statistics, set_statistics
 
 Arrays = dict[str, NDArray[Any]]
+
+SPATIAL = "spatial"
+"""Name of spatial features in a shard of a reference, and before the arrays of their Gaussian in the merged one."""
+
+
+def spatial_arrays(of_fit: Arrays) -> Arrays:
+    """The arrays of a Gaussian of spatial features, as they stand in a merged reference."""
+    return {f"{SPATIAL}/{name}": array for name, array in of_fit.items()}
+
+
+def spatial_fit(reference: Mapping[str, NDArray[Any]]) -> GaussianFit | None:
+    """Undo `spatial_arrays`; None where a merged reference has none."""
+    found = arrays_under(f"{SPATIAL}/", reference)
+    return GaussianFit.from_arrays(found) if found else None
+
+
+def arrays_under(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> Arrays:
+    """Those whose names begin so, under the rest of their names."""
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def statistics_arrays(rows: FeatureBlocks, kinds: Iterable[str]) -> Arrays:
@@ -28,13 +48,13 @@ def statistics_arrays(rows: FeatureBlocks, kinds: Iterable[str]) -> Arrays:
 
     Args:
         rows: (n, d) features of the real images.
-        kinds: `pairs` and `bins`, as many as metrics ask for; of others nothing is known.
+        kinds: Names of statistics, as many as metrics ask for; here are `pairs` and `bins`.
 
     Returns:
         Arrays named `pairs/…` and `bins/…`. One that there are too few rows for is left out: who needs it is told then.
     """
     arrays: Arrays = {}
-    for kind in sorted(kinds):
+    for kind in sorted({"pairs", "bins"}.intersection(kinds)):
         with suppress(TooFewImages):
             found = set_statistics(rows) if kind == "pairs" else find_bins(rows)
             arrays |= {f"{kind}/{name}": array for name, array in found.to_arrays().items()}
@@ -81,5 +101,4 @@ class ReferenceRows:
         return SetStatistics.from_arrays(stored) if stored else None
 
     def _stored(self, kind: str) -> Arrays:
-        prefix = f"{kind}/"
-        return {name.removeprefix(prefix): array for name, array in self._arrays.items() if name.startswith(prefix)}
+        return arrays_under(f"{kind}/", self._arrays)

@@ -8,6 +8,7 @@ checked.
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,22 +41,49 @@ def read_statistics(path: Path, *, dimension: int | None = None) -> GaussianFit:
         NotFound: There is no such file.
         InvalidInput: It holds no such arrays, or they are no mean and covariance.
     """
-    found = _arrays(path)
-    for names in KEYS:
+    found = read_arrays(path, {name for names in KEYS for name in names} | {COUNT_KEY})
+    mean, covariance = moments_in(found, path, KEYS)
+    count = count_in(found, path)
+    return fit_from_moments(mean, covariance, count=count, dimension=dimension, name=str(path))
+
+
+def moments_in(
+    found: Mapping[str, NDArray[Any]], path: Path, keys: Sequence[tuple[str, str]]
+) -> tuple[Float64, Float64]:
+    """Mean and covariance under the first pair of names that is there, as float64, if they have the shapes of such.
+
+    Raises:
+        InvalidInput: None is there, or the two do not fit together.
+    """
+    for names in keys:
         if set(names) <= found.keys():
             mean, covariance = (found[name] for name in names)
-            break
-    else:
-        raise InvalidInput(
-            "The file holds no mean and covariance.",
-            received=f"{path} with the arrays {', '.join(sorted(found)) or 'none'}",
-            expected="mu and sigma, or m and s",
-            next_step="write it with numpy.savez(FILE, mu=mu, sigma=sigma)",
-        )
-    count = found.get(COUNT_KEY)
-    return fit_from_moments(
-        mean, covariance, count=None if count is None else int(count), dimension=dimension, name=str(path)
+            _require_shapes(mean, covariance, None, str(path))
+            return np.asarray(mean, np.float64), np.asarray(covariance, np.float64)
+    raise InvalidInput(
+        "The file holds no mean and covariance.",
+        received=f"{path} with the arrays {', '.join(sorted(found)) or 'none'}",
+        expected=", or ".join(" and ".join(names) for names in keys),
+        next_step="write it with numpy.savez(FILE, mu=mu, sigma=sigma)",
     )
+
+
+def count_in(found: Mapping[str, NDArray[Any]], path: Path) -> int | None:
+    """How many images a file of ours says that its statistics are of; None if it does not say.
+
+    Raises:
+        InvalidInput: What it says is no number of images.
+    """
+    if COUNT_KEY not in found:
+        return None
+    count = found[COUNT_KEY]
+    if count.size != 1 or count.dtype.kind not in "iu" or int(count.reshape(())) < 2:
+        raise InvalidInput(
+            "The file says in no usable way how many images its statistics are of.",
+            received=f"{COUNT_KEY}={count!r} in {path}",
+            expected="a whole number of at least 2, or no such array",
+        )
+    return int(count.reshape(()))
 
 
 def fit_from_moments(
@@ -110,13 +138,21 @@ def write_statistics(path: Path, fit: GaussianFit) -> None:
         np.savez(file, allow_pickle=False, **arrays)
 
 
-def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+def read_arrays(path: Path, wanted: Collection[str]) -> dict[str, NDArray[Any]]:
+    """The wanted arrays of an archive, as far as it has them; others, for mentioning, as their names without content.
+
+    Reference batches of guided-diffusion hold gigabytes of images beside their statistics: these are not read.
+
+    Raises:
+        NotFound: There is no such file.
+        InvalidInput: It is no archive of plain arrays.
+    """
     try:
         # np.load leaves a file that it opened itself open when it cannot read it.
         with path.open("rb") as file:
             archive = np.load(file, allow_pickle=False)
             if isinstance(archive, np.lib.npyio.NpzFile):
-                return {name: archive[name] for name in archive.files}
+                return {name: archive[name] if name in wanted else np.empty(0) for name in archive.files}
             reason = "a single array"
     except FileNotFoundError as error:
         raise NotFound(

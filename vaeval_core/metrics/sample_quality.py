@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from vaeval_core.errors import InvalidInput
 from vaeval_core.evaluation_result import MetricValue
 from vaeval_core.metrics.base import EvaluationSummary, outside_warnings, unusable
-from vaeval_core.metrics.feature_blocks import FeatureBlocks
+from vaeval_core.metrics.feature_blocks import FeatureBlocks, as_blocks
+from vaeval_core.metrics.fidelity import frechet_value
 from vaeval_core.metrics.frechet_infinity import frechet_distance_infinity
 from vaeval_core.metrics.gaussian_fit import GaussianFit
 from vaeval_core.metrics.inception_score import inception_score
@@ -25,10 +28,14 @@ from vaeval_core.metrics.pair_statistics import PairStatistics
 from vaeval_core.metrics.reference_rows import ReferenceRows
 from vaeval_core.metrics.vendi_score import vendi_score
 
-NO_REFERENCE_ROWS = "This metric looks at single real images, and `score` was not given the shards of the reference."
 NO_LOGITS = (
     "The extractor gives no logits, of which this score is made. One that does is `extractor: inception-v3-fid`."
 )
+NO_SPATIAL_FEATURES = (
+    "The extractor gives no spatial features, which this distance is taken of. One that does is"
+    " `extractor: inception-v3-fid`."
+)
+NO_SPATIAL_REFERENCE = "The imported reference has no statistics of spatial features, `mu_s` and `sigma_s`."
 
 
 class _Missing(Exception):
@@ -53,7 +60,7 @@ class Samples:
     def real(self) -> ReferenceRows:
         """The real images one by one."""
         if self.summary.real is None:
-            raise _Missing(NO_REFERENCE_ROWS)
+            raise _Missing(self.summary.without_real)
         return self.summary.real
 
     @property
@@ -136,6 +143,24 @@ def vendi(samples: Samples) -> MetricValue:
 def inception(samples: Samples) -> MetricValue:
     """Inception score of all samples at once."""
     return inception_score(samples.logits)
+
+
+def spatial_distance(samples: Samples) -> MetricValue:
+    """sFID: the distance of `fid` between spatial features."""
+    summary = samples.summary
+    if summary.spatial is None:
+        return MetricValue.not_applicable(NO_SPATIAL_FEATURES)
+    if summary.spatial_reference is None:
+        return MetricValue.not_applicable(NO_SPATIAL_REFERENCE)
+    if not np.isfinite(summary.spatial.mean).all():
+        return MetricValue(
+            value=None,
+            num_images=summary.spatial.count,
+            kind="nan",
+            reason="The extractor gave spatial features of samples that are not finite.",
+        )
+    rows = None if summary.spatial_rows is None else as_blocks(summary.spatial_rows, "spatial")
+    return frechet_value(summary.spatial, rows, summary.spatial_reference)
 
 
 def distance_infinity(samples: Samples) -> MetricValue:

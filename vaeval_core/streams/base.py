@@ -56,6 +56,30 @@ def features_of(extractor: FeatureExtractor, pixels: Uint8, block: IndexRange, b
     return take_from_batch(extractor.extract(pad_to_batch(pixels, block, batch)), block, batch)
 
 
+def all_features_of(
+    stream: StreamName,
+    extractor: FeatureExtractor,
+    needs: frozenset[str],
+    pixels: Uint8,
+    block: IndexRange,
+    batch: int,
+) -> ShardArrays:
+    """Features of a stream as far as metrics need them: `features`, `logits` and `spatial`, from one pass.
+
+    What the extractor does not have is missing.
+    """
+    if f"{stream}/features" not in needs:
+        return {}
+    found = extractor.all_features(
+        pad_to_batch(pixels, block, batch), logits=f"{stream}/logits" in needs, spatial=f"{stream}/spatial" in needs
+    )
+    return {
+        f"{stream}/{name}": take_from_batch(rows, block, batch)
+        for name, rows in found._asdict().items()
+        if rows is not None
+    }
+
+
 def soundness(stream: StreamName, decoded: Float32) -> ShardArrays:
     """What every metric of a stream must know of its images, (n,) each.
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from vaeval_core.generation.aligned_batches import pad_to_batch, take_from_batch
 from vaeval_core.generation.sample_prior import sample_prior
 from vaeval_core.quantisation import to_uint8
-from vaeval_core.streams.base import ShardArrays, Subject, pictures_of, soundness
-from vaeval_core.types import IndexRange, Uint8
+from vaeval_core.streams.base import ShardArrays, Subject, all_features_of, pictures_of, soundness
+from vaeval_core.types import IndexRange
 
 
 def measure_samples(subject: Subject, block: IndexRange) -> ShardArrays:
@@ -15,18 +14,7 @@ def measure_samples(subject: Subject, block: IndexRange) -> ShardArrays:
     samples = sample_prior(subject.adapter, protocol.seed, block, protocol.network_batch)
     pixels = to_uint8(samples)
     return {
-        **_features(subject, pixels, block),
+        **all_features_of("samples", subject.extractor, subject.needs, pixels, block, protocol.network_batch),
         **soundness("samples", samples),
         **pictures_of(block, samples=pixels),
     }
-
-
-def _features(subject: Subject, pixels: Uint8, block: IndexRange) -> ShardArrays:
-    if "samples/features" not in subject.needs:
-        return {}
-    if "samples/logits" not in subject.needs or not subject.extractor.num_classes:
-        return {"samples/features": subject.features(pixels, block)}
-    batch = subject.protocol.network_batch
-    both = subject.extractor.features_and_logits(pad_to_batch(pixels, block, batch))
-    features, logits = (take_from_batch(rows, block, batch) for rows in both)
-    return {"samples/features": features, "samples/logits": logits}

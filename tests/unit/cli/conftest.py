@@ -22,7 +22,10 @@ from vaeval_core.images.digits import digits_images
 from vaeval_core.types import IndexRange
 
 SHAPE = (8, 8, 1)
-SMALL = ("--samples", "40", "--reconstructions", "40", "--reference", "64", "--extractor", "pixels-8x8")
+SMALL = (
+    *("--samples", "40", "--reconstructions", "40", "--reference", "64", "--extractor", "pixels-8x8"),
+    *("--noise-floor", "off"),
+)
 
 
 @dataclass(frozen=True)

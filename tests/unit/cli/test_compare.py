@@ -24,14 +24,12 @@ Vaeval = Callable[..., Outcome]
 
 
 SIZES = ("--samples", "150", "--reconstructions", "100", "--reference", "200", "--extractor", "pixels-8x8")
-SIZES += ("--interpolations", "0", "--fitted", "0")
+SIZES += ("--interpolations", "0", "--fitted", "0", "--noise-floor", "off")
 WORSE, BETTER = "runs/step-8", "runs/step-12"
 
 
-def submit(*words: str | Path) -> None:
-    assert invoke("submit", *words, "--data", "digits:test").exit_code == ExitCode.UNREACHABLE, (
-        "the broker; it is written"
-    )
+def submit(*words: str | Path, data: str = "digits:test") -> None:
+    assert invoke("submit", *words, "--data", data).exit_code == ExitCode.UNREACHABLE, "the broker; it is written"
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +40,8 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     5       the first one with fewer samples            6, 7    two checkpoints of one name
     8 – 10  two that differ in nothing that shows, and a worse one, with 400 samples
     11 – 14 two checkpoints under two protocols that differ in more than the seed
-    15      a checkpoint that nobody has evaluated yet
+    15, 16  two checkpoints on other images than 1 to 14, the second with few of them
+    17      a checkpoint that nobody has evaluated yet
     """
     home, models = tmp_path_factory.mktemp("compared"), tmp_path_factory.mktemp("models")
     runs = models / "runs"
@@ -73,6 +72,8 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
             folder = save(offset, "many", name)
             submit(folder, *SIZES)
             submit(folder, *SIZES, "--samples", "100")
+        submit(runs / "step-12", *SIZES, data="digits:train")
+        submit(save(0.5, "few", "one"), *SIZES, "--samples", "20", data="digits:train")
         work_off_everything()
         submit(save(0.8, "late", "one"), *SIZES)
     return home
@@ -157,7 +158,45 @@ def test_evaluations_of_two_protocols_do_not_compare(vaeval: Vaeval) -> None:
     assert outcome.exit_code == 2
     assert "not evaluated under one protocol" in outcome.err
     received = " ".join(outcome.err.split("received:")[1].split("expected:")[0].split())
-    assert re.fullmatch(r"2 under \S+ [0-9a-f]{12} and 5 under \S+ [0-9a-f]{12}", received)
+    protocols = r"2 under \S+ [0-9a-f]{12} and 5 under \S+ [0-9a-f]{12}"
+    assert re.fullmatch(rf"{protocols}; they differ in samples \(150, 140\)", received)
+
+
+def test_evaluations_on_other_images_are_told_by_their_images(vaeval: Vaeval) -> None:
+    outcome = vaeval("compare", "1", "15")
+    assert outcome.exit_code == 2
+    assert "The two were evaluated on different images" in outcome.err
+    assert "received:  1 on digits:test and 15 on digits:train" in outcome.err
+    assert "submit both with the same --data" in outcome.err
+
+
+def test_one_checkpoint_on_two_sets_of_images_is_asked_which(vaeval: Vaeval, tmp_path: Path) -> None:
+    """Protocols are called alike, so their names alone would say nothing."""
+    outcome = vaeval("compare", "16", "1")
+    received = " ".join(outcome.err.split("received:")[1].split("expected:")[0].split())
+    assert received.endswith("they differ in data (digits:train, digits:test), samples (20, 150)")
+
+
+def test_that_single_errors_are_unreliable_is_no_matter_of_the_difference(vaeval: Vaeval) -> None:
+    """Twenty images give no error of either number; where a difference has one, nothing is to be said of those."""
+    assert "unreliable" in vaeval("show", "16").err
+    from cli.compare import _warnings
+    from scheduler.composition import open_application
+    from scheduler.settings import Settings
+
+    with open_application(Settings.from_environment()) as application:
+        record = application.reads.evaluation(16)
+    (score,) = [score for score in record.scores if score.metric == "fid"]
+    assert any("unreliable" in sentence for sentence in score.value.warnings)
+    assert [sentence for sentence in _warnings(record)["fid"] if "unreliable" in sentence] == []
+    assert len(_warnings(record)["fid"]) == len(score.value.warnings) - 1
+
+
+def test_the_verdict_fits_the_terminal(vaeval: Vaeval) -> None:
+    lines = vaeval("compare", "1", "2", columns=80).out.splitlines()
+    assert max(map(len, lines)) <= 80
+    verdict = " ".join(" ".join(lines).partition("fid: ")[2].split())
+    assert verdict.startswith(f"{BETTER} is better than {WORSE} by ")
 
 
 @pytest.mark.parametrize(
@@ -167,7 +206,7 @@ def test_evaluations_of_two_protocols_do_not_compare(vaeval: Vaeval) -> None:
         (("2", "nobody"), 4, "No finished evaluation has this number or checkpoint.", "nobody"),
         (("2", "77"), 4, "There is no evaluation with this number.", "77"),
         (("2", "1", "--fingerprint", "0123456789"), 4, "under this fingerprint.", "2, --fingerprint 0123456789"),
-        (("15", "2"), 2, "This evaluation has no scores to compare.", "15, which is queued"),
+        (("17", "2"), 2, "This evaluation has no scores to compare.", "17, which is queued"),
         (("late/one", "2"), 4, "No finished evaluation has this number or checkpoint.", "late/one"),
         (("twins/one", "2"), 2, "Several checkpoints have this name.", "twins/one, as evaluations 7, 6"),
     ],
@@ -185,6 +224,7 @@ def test_protocols_that_differ_in_more_than_the_seed_ask_for_a_fingerprint(vaeva
     outcome = vaeval("compare", "many/one", "many/two")
     assert outcome.exit_code == 2
     assert "several protocols that differ in more than the seed" in outcome.err
+    assert "; they differ in samples (" in " ".join(outcome.err.split())
     (prefix,) = re.findall(r"--fingerprint ([0-9a-f]{12})", outcome.err)
     (pair,) = vaeval("compare", "many/one", "many/two", "--fingerprint", prefix, "--json").document["pairs"]
     assert pair["fingerprint"].startswith(prefix)

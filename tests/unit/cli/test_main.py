@@ -64,7 +64,7 @@ def test_help_lists_every_command() -> None:
     code, out, _ = invoke("--help")
     listed = re.findall(r"^  (\w+) {2,}\S", out.split("Commands:")[1].split("Exit codes:")[0], flags=re.MULTILINE)
     assert code == 0
-    assert listed == [*COMMANDS, "weights", "db"]
+    assert listed == [*COMMANDS, "weights", "reference", "db"]
 
 
 def test_no_command_at_all_shows_the_help() -> None:
@@ -78,7 +78,7 @@ def test_the_help_of_every_command_has_an_example(command: str) -> None:
     assert re.search(rf"Examples?:\n(.*\n)*?.*\bvaeval {command}\b", out)
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "weights", "db"])
+@pytest.mark.parametrize("command", [*COMMANDS, "weights", "reference", "db"])
 def test_the_list_of_commands_cuts_no_sentence(command: str) -> None:
     line = next(line for line in invoke("--help")[1].splitlines() if line.startswith(f"  {command} "))
     assert line.endswith(".")
