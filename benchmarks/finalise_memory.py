@@ -33,10 +33,11 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from vaeval_core.evaluate import ShardArrays, merge_reference, merge_shards, score
+from vaeval_core.evaluate import merge_reference, merge_shards, score
 from vaeval_core.metrics.catalogue import METRICS, is_of_samples, metric_versions
 from vaeval_core.protocol import ExtractorSpec, Protocol
 from vaeval_core.shard_plan import DEFAULT_SHARD_SIZE, plan_shards
+from vaeval_core.streams.base import ShardArrays
 
 PROJECT = Path(__file__).parents[1]
 SPATIAL = 2023
