@@ -193,10 +193,10 @@ def test_that_single_errors_are_unreliable_is_no_matter_of_the_difference(vaeval
 
 
 def test_the_verdict_fits_the_terminal(vaeval: Vaeval) -> None:
-    lines = vaeval("compare", "1", "2", columns=80).out.splitlines()
-    assert max(map(len, lines)) <= 80
-    verdict = " ".join(" ".join(lines).partition("fid: ")[2].split())
-    assert verdict.startswith(f"{BETTER} is better than {WORSE} by ")
+    verdicts = vaeval("compare", "1", "2", columns=80).out.partition("\n\n")[2]
+    assert verdicts.startswith(f"fid: {BETTER} is better than {WORSE} by ")
+    assert "on 100 common images." in " ".join(verdicts.split())
+    assert max(map(len, verdicts.splitlines())) <= 80
 
 
 @pytest.mark.parametrize(

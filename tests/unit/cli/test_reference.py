@@ -17,7 +17,10 @@ from vaeval_core.types import IndexRange
 
 Vaeval = Callable[..., Outcome]
 NAME = "digits-train"
-SIZES = ("--samples", "40", "--reconstructions", "40", "--data", "digits:test")
+SIZES = (
+    *("--samples", "40", "--reconstructions", "40", "--interpolations", "0", "--fitted", "0"),
+    *("--data", "digits:test"),
+)
 
 
 def pixel_features(split: str, count: int) -> np.ndarray:
@@ -147,7 +150,7 @@ class TestEvaluations:
         document = vaeval("leaderboard", "--json").document
         boards = {row["evaluation"]: (row["fingerprint"], row["protocol"]) for row in document["rows"]}
         assert boards[1] == boards[2] != boards[3]
-        assert boards[1][1] == f"standard,samples=40,reconstructions=40,reference={NAME}"
+        assert boards[1][1] == f"standard,samples=40,reconstructions=40,interpolations=0,fitted=0,reference={NAME}"
         assert vaeval("leaderboard").out.count("RANK") == 2
 
     def test_metrics_of_single_real_images_say_why_they_have_no_number(self, vaeval: Vaeval) -> None:
@@ -171,7 +174,8 @@ class TestEvaluations:
 
     def test_a_protocol_file_may_name_it(self, vaeval: Vaeval, checkpoints: Path, tmp_path: Path) -> None:
         file = tmp_path / "team.yaml"
-        file.write_text(f"samples: 40\nreconstructions: 40\nimported_reference: {NAME}\n")
+        counts = "samples: 40\nreconstructions: 40\ninterpolations: 0\nfitted: 0\n"
+        file.write_text(f"{counts}imported_reference: {NAME}\n")
         words = ("submit", checkpoints, "--data", "digits:test", "--protocol", file, "--json")
         entries = vaeval(*words).document["evaluations"]
         assert [entry["id"] for entry in entries] == [1, 2], "the name of a protocol is not in its fingerprint"
