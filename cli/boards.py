@@ -80,7 +80,7 @@ def print_tables(
         if number:
             rendering.data("")
         rendering.heading(caption_parts(board[0]))
-        columns, cells = as_cells(board, marked=marked, tied=ties.shared, scores=scores)
+        columns, cells = as_cells(board, ties, marked=marked, scores=scores)
         hidden = rendering.table(
             columns, cells, marked=[i for i, row in enumerate(board) if row["evaluation"] in marked]
         )
@@ -150,11 +150,10 @@ def _with_shares(kind: str, shares: Sequence[float]) -> str:
     return kind.replace("%", least if least == most else f"{least} to {most}", 1)
 
 
-def as_markdown(rows: Sequence[Row], *, tied: Collection[int] = (), scores: Sequence[ScoreColumn] = USUAL) -> str:
+def as_markdown(rows: Sequence[Row], ties: Ties, *, scores: Sequence[ScoreColumn] = USUAL) -> str:
     """The same tables in Markdown."""
     return "\n\n".join(
-        markdown_table(caption_parts(board[0]), *as_cells(board, tied=tied, scores=scores))
-        for board in by_fingerprint(rows)
+        markdown_table(caption_parts(board[0]), *as_cells(board, ties, scores=scores)) for board in by_fingerprint(rows)
     )
 
 
@@ -189,9 +188,9 @@ def caption_parts(row: Row) -> list[str]:
 
 def as_cells(
     board: Sequence[Row],
+    ties: Ties,
     *,
     marked: Collection[int] = (),
-    tied: Collection[int] = (),
     scores: Sequence[ScoreColumn] = USUAL,
 ) -> tuple[list[rendering.Column], list[list[str]]]:
     """Columns and cells of one board; a score that no row has is left out."""
@@ -206,7 +205,7 @@ def as_cells(
     ]
     cells = [
         [
-            ("▸ " if row["evaluation"] in marked else "") + _rank_text(row, tied),
+            ("▸ " if row["evaluation"] in marked else "") + _rank_text(row, ties),
             row["checkpoint"],
             *([_text(row["step"])] if has_steps else []),
             *(_score_text(row, score.column) for score in scores),
@@ -217,10 +216,13 @@ def as_cells(
     return columns, cells
 
 
-def _rank_text(row: Row, tied: Collection[int]) -> str:
+def _rank_text(row: Row, ties: Ties) -> str:
     if row["rank"] is None:
         return "–"
-    return "=1" if row["evaluation"] in tied else str(row["rank"])
+    if row["evaluation"] in ties.shared:
+        return "=1"
+    cannot_be_told = ties.standings.get(row["evaluation"]) == "unknown"
+    return f"{row['rank']}{'?' if cannot_be_told else ''}"
 
 
 def _score_text(row: Row, column: str) -> str:

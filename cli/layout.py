@@ -164,13 +164,20 @@ def joined(parts: Iterable[str], separator: str, width: int, indent: str = "  ")
     >>> print(joined(["quick", "digits:test", "seed 0"], " · ", 20))
     quick · digits:test
       seed 0
+    >>> print(joined(["standard,samples=150,reference=200", "seed 0"], " · ", 24))
+    standard,samples=150,
+      reference=200 · seed 0
     """
     lines: list[str] = []
     for part in parts:
-        if lines and len(lines[-1]) + len(separator) + len(part) <= width:
-            lines[-1] += separator + part
-        else:
-            lines.append((indent if lines else "") + part)
+        # Too long for any line: it may break after a comma, as the name of a protocol with changes.
+        pieces = [part] if len(indent) + len(part) <= width else re.split(r"(?<=,)", part)
+        for number, piece in enumerate(pieces):
+            between = separator if number == 0 else ""
+            if lines and len(lines[-1]) + len(between) + len(piece) <= width:
+                lines[-1] += between + piece
+            else:
+                lines.append((indent if lines else "") + piece)
     return "\n".join(lines)
 
 

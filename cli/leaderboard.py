@@ -161,7 +161,7 @@ def leaderboard(
         elif output is Format.CSV:
             rendering.data(as_csv(chosen))
         elif output is Format.MARKDOWN:
-            rendering.data(as_markdown(chosen, tied=ties.shared, scores=scores))
+            rendering.data(as_markdown(chosen, ties, scores=scores))
         else:
             print_tables(reads, chosen, ties, scores=scores, several=several, top=shown)
         if top is None:

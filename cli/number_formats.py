@@ -26,8 +26,10 @@ def with_error(value: float, std_error: float | None) -> str:
     >>> with_error(12.3456, 0.5678), with_error(0.0123456, 0.000234), with_error(1234.5, 56.0), with_error(3.0, None)
     ('12.35 ± 0.57', '0.01235 ± 0.00023', '1234 ± 56', '3.000')
     """
-    if std_error is None or not math.isfinite(std_error) or std_error <= 0:
+    if std_error is None or not math.isfinite(std_error) or std_error < 0:
         return significant(value)
+    if std_error == 0:  # where all images are alike: known exactly, which is another thing than not known
+        return f"{significant(value)} ± 0"
     place = 1 - math.floor(math.log10(std_error))
     if place > 7:
         return f"{significant(value, 5)} ± {std_error:.1e}"

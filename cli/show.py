@@ -73,7 +73,8 @@ def show(
     for line in told(attempts):
         rendering.note(line)
     if record.error:
-        rendering.note(f"error: {record.error}")
+        if not any(attempt.reason in record.error for attempt in attempts):  # else it is told above
+            rendering.note(f"error: {record.error}")
         rendering.note(
             f"Next: put it right, then vaeval retry {record.evaluation_id}, or submit the same checkpoint again."
         )

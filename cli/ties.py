@@ -98,6 +98,11 @@ def about_ties(rows: Sequence[Row], ties: Ties) -> list[str]:
         sentences.append(
             "=1 marks ties: on common noise such a row's FID is not above the best one's by more than chance."
         )
+    if any(ties.standings.get(row["evaluation"]) == "unknown" and row[RANKED_BY] is not None for row in rows):
+        sentences.append(
+            "? marks rows that cannot be told from the best: it is not kept what each image does to their FID, or its error"
+            " would be unreliable."
+        )
     if ties.not_compared:
         sentences.append(
             f"Beyond those that were compared with the best, {count(ties.not_compared, 'more row')} may be as good; ties are"

@@ -25,12 +25,12 @@ from scheduler.store.base import (
 )
 from scheduler.store.references import ImportedReferenceEntry
 from vaeval_core.checkpoints.base import CheckpointDescription
-from vaeval_core.errors import ServiceUnreachable
+from vaeval_core.errors import ImagesRejected, ServiceUnreachable
 from vaeval_core.images.base import ImageSet
 from vaeval_core.images.factor_labels import factors_of
 from vaeval_core.metrics.catalogue import default_metrics, metric_versions
 from vaeval_core.presets import ProtocolRequest
-from vaeval_core.protocol import ExtractorSpec
+from vaeval_core.protocol import ExtractorSpec, ImageFit
 from vaeval_core.shard_plan import DEFAULT_SHARD_SIZE, plan_shards
 
 
@@ -104,8 +104,7 @@ def prepare(
     """
     checkpoints, _ = without_duplicates(descriptions)
     dataset = DatasetEntry(digest=images.digest, uri=images.uri, name=images.name, num_images=len(images))
-    for shape in dict.fromkeys(checkpoint.image_shape for checkpoint in checkpoints):
-        images.check_fit(shape, "crop-bicubic" if request.resize else "exact")
+    _require_fit(images, checkpoints, "crop-bicubic" if request.resize else "exact")
     requests = []
     for checkpoint in checkpoints:
         metrics = metric_versions(
@@ -140,6 +139,23 @@ def prepare(
                 )
             )
     return requests
+
+
+def _require_fit(images: ImageSet, checkpoints: Sequence[CheckpointDescription], fit: ImageFit) -> None:
+    """Raise ImagesRejected unless the images fit every checkpoint; where they fit some, say which one they do not fit."""
+    shapes = {checkpoint.image_shape: checkpoint for checkpoint in reversed(checkpoints)}
+    for shape, checkpoint in reversed(shapes.items()):
+        try:
+            images.check_fit(shape, fit)
+        except ImagesRejected as error:
+            if len(shapes) == 1:
+                raise
+            raise ImagesRejected(
+                f"The images do not fit {checkpoint.path}. {error.what}",
+                received=error.received,
+                expected=error.expected,
+                next_step=f"{error.next_step}; or leave that checkpoint out, for models of several sizes were given",
+            ) from error
 
 
 def _usual_metrics(request: ProtocolRequest, images: ImageSet, checkpoint: CheckpointDescription) -> tuple[str, ...]:

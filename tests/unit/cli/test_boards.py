@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, event
 
-from cli.boards import OWN_WEIGHTS, score_warnings, why_not_published
+from cli.board_columns import ScoreColumn
+from cli.boards import OWN_WEIGHTS, as_cells, score_warnings, why_not_published
+from cli.ties import Ties, about_ties
 from tests.unit.cli.conftest import SMALL, Outcome
 from vaeval_core.protocol import ExtractorSpec
 
@@ -110,3 +112,11 @@ def test_fid_of_other_features_is_said_to_be_something_else(
     assert why_not_published({"protocol": protocol}, extractor(**changes)) == (
         f"FID on features of {how} ranks these checkpoints; it is not comparable to published FID."
     )
+
+
+def test_a_rank_that_cannot_be_told_from_the_best_has_a_question_mark() -> None:
+    row = {"evaluation": 7, "rank": 3, "checkpoint": "a", "step": None, "fid": 4.0, "noise_floor": False}
+    fid = (ScoreColumn("fid", "FID ↓", 0),)
+    ranks = [as_cells([row], Ties(standings={7: standing}), scores=fid)[1][0][0] for standing in ("unknown", "worse")]
+    assert ranks == ["3?", "3"]
+    assert [line.split()[0] for line in about_ties([row], Ties(standings={7: "unknown"}))] == ["?"]

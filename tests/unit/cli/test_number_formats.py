@@ -33,7 +33,11 @@ def test_a_value_is_cut_where_its_error_begins(value: float, std_error: float, s
     assert with_error(value, std_error) == shown
 
 
-@pytest.mark.parametrize("std_error", [None, 0.0, float("nan"), float("inf")])
+def test_an_error_of_nothing_is_another_thing_than_none() -> None:
+    assert with_error(12.3456, 0.0) == "12.35 ± 0"
+
+
+@pytest.mark.parametrize("std_error", [None, float("nan"), float("inf")])
 def test_an_error_that_is_not_known_is_not_shown(std_error: float | None) -> None:
     assert with_error(12.3456, std_error) == "12.35"
 

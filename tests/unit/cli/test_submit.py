@@ -510,3 +510,14 @@ def test_a_run_with_the_broker_down_loses_nothing(vaeval: Vaeval, checkpoints: P
     assert outcome.exit_code == 5
     assert "nothing is lost" in outcome.err
     assert len(evaluations(vaeval)) == 2
+
+
+def test_of_models_of_several_sizes_the_one_that_the_images_do_not_fit_is_named(
+    vaeval: Vaeval, checkpoints: Path, no_broker: None, tmp_path: Path
+) -> None:
+    small = linear_gaussian_vae(np.eye(20, 1), np.full(20, 0.3), 0.01, (5, 4, 1)).save(tmp_path / "small")
+    outcome = vaeval("submit", checkpoints, small.parent, "--data", "digits:test", *SMALL)
+    assert outcome.exit_code == 2
+    assert f"The images do not fit {tmp_path / 'small'}." in outcome.err
+    assert "leave that checkpoint out" in outcome.err
+    assert evaluations(vaeval) == []
