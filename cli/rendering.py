@@ -19,6 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
+from itertools import groupby
 from pathlib import PurePath
 from typing import IO, TYPE_CHECKING, Any
 
@@ -147,10 +148,14 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, marked: S
     layout = laid_out(columns, rows, terminal.width)
     if layout.header is not None:
         terminal.print(layout.header, style="bold", **_RAW)
-    for number, text in enumerate(layout.rows):
-        if layout.header is None and number:
+    gap = "\n" if layout.header is not None else "\n\n"
+    # As many as look alike at once: one by one, a thousand rows take longer than to submit them.
+    for is_marked, alike in groupby(range(len(layout.rows)), key=set(marked).__contains__):
+        first, *others = alike
+        if layout.header is None and first:
             terminal.print()
-        terminal.print(text, style="bold green" if number in marked else None, **_RAW)
+        text = gap.join(layout.rows[number] for number in (first, *others))
+        terminal.print(text, style="bold green" if is_marked else None, **_RAW)
     return layout.hidden
 
 

@@ -31,6 +31,17 @@ for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
 print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 """
 
+WHAT_SUBMITTING_LOADS = """
+import json, sys
+import cli.gathering, cli.submit, scheduler.composition, scheduler.submission
+import vaeval_core.checkpoints.catalogue, vaeval_core.checkpoints.digest_cache
+import vaeval_core.features.catalogue, vaeval_core.images.catalogue
+print(json.dumps(sorted(sys.modules)))
+"""
+
+ONLY_FOR_COMPUTING = {"alembic", "celery", "keras", "matplotlib", "sklearn", "tensorflow"}
+"""Also parts of SciPy, each of which takes tenths of a second; `import scipy` alone loads none of them."""
+
 HELP_OF_EVERY_COMMAND = """
 import contextlib, io, json, sys
 from typer.main import get_command
@@ -73,3 +84,13 @@ def test_help_of_every_command_loads_nothing_slow() -> None:
     assert ["vaeval" in text for _, text in shown] == [True] * len(shown)
     assert {"", "run", "submit", "db upgrade"} <= {command for command, _ in shown}
     assert set(modules) & SLOW_TO_IMPORT == set()
+
+
+def test_to_submit_loads_nothing_that_only_computing_needs() -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", WHAT_SUBMITTING_LOADS], cwd=PROJECT, capture_output=True, text=True, timeout=120
+    )
+    assert result.returncode == 0, result.stderr
+    loaded = set(json.loads(result.stdout))
+    parts_of_scipy = {f"scipy.{name}" for name in ("linalg", "optimize", "sparse", "spatial", "special", "stats")}
+    assert loaded & (ONLY_FOR_COMPUTING | parts_of_scipy) == set()

@@ -10,6 +10,7 @@ Source: Ridgeway and Mozer 2018, arXiv:1802.05312, section 3; not rescaled, as L
 from __future__ import annotations
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
 
 from vaeval_core.disentanglement.labelled_codes import MAX_CODES, labelled_codes
@@ -73,5 +74,5 @@ def area_under_curve(scores: Float64, is_positive: NDArray[np.bool_]) -> float:
 
     num_positive = int(is_positive.sum())
     num_negative = len(scores) - num_positive
-    wins = rankdata(scores)[is_positive].sum() - num_positive * (num_positive + 1) / 2
+    wins = scipy.stats.rankdata(scores)[is_positive].sum() - num_positive * (num_positive + 1) / 2
     return float(wins / (num_positive * num_negative))
