@@ -1,4 +1,4 @@
-"""Claims of shards: taken, renewed, kept and lost. Functions on a connection inside a writing transaction.
+"""Claims of shards: taken, renewed and lost. Functions on a connection inside a writing transaction.
 
 A claim is a row that is `running` with a certain token. Every statement after the claim names both, so it changes nothing
 once the shard was taken away: that is the fence.
@@ -17,6 +17,7 @@ from sqlalchemy import (
     Row,
     ScalarSelect,
     and_,
+    bindparam,
     case,
     exists,
     func,
@@ -29,7 +30,7 @@ from sqlalchemy import (
 )
 
 from scheduler.lifecycle import EvaluationEvent, EvaluationState, ShardEvent, ShardState
-from scheduler.store.base import CheckpointLocation, ShardClaim, StoredFile
+from scheduler.store.base import CheckpointLocation, ShardClaim
 from scheduler.store.clock import database_now, database_now_plus
 from scheduler.store.database import RunAgain
 from scheduler.store.journal import write_entries
@@ -139,13 +140,8 @@ def best_of(
 
 def _claim_of(connection: Connection, owner: Owner, shard: Row[Any], worker: str) -> ShardClaim:
     owner_id: int = shard._mapping[owner.of_shard]
-    columns = [owner.table.c.state, protocols.c.spec, datasets.c.uri, datasets.c.digest]
-    source = owner.table.join(protocols, protocols.c.id == owner.table.c.protocol_id).join(datasets)
-    if owner is EVALUATION:
-        columns += [checkpoints.c.uri, checkpoints.c.digest, checkpoints.c.description]
-        source = source.join(checkpoints, checkpoints.c.id == owner.table.c.checkpoint_id)
     state, spec, dataset_uri, dataset_digest, *checkpoint = connection.execute(
-        select(*columns).select_from(source).where(owner.table.c.id == owner_id)
+        _facts_of(owner), {"owner": owner_id}
     ).one()
     if state == EvaluationState.QUEUED:
         connection.execute(
@@ -174,6 +170,17 @@ def _claim_of(connection: Connection, owner: Owner, shard: Row[Any], worker: str
     )
 
 
+@lru_cache(maxsize=2)
+def _facts_of(owner: Owner) -> Executable:
+    """State, protocol, images and, of an evaluation, checkpoint."""
+    columns = [owner.table.c.state, protocols.c.spec, datasets.c.uri, datasets.c.digest]
+    source = owner.table.join(protocols, protocols.c.id == owner.table.c.protocol_id).join(datasets)
+    if owner is EVALUATION:
+        columns += [checkpoints.c.uri, checkpoints.c.digest, checkpoints.c.description]
+        source = source.join(checkpoints, checkpoints.c.id == owner.table.c.checkpoint_id)
+    return select(*columns).select_from(source).where(owner.table.c.id == bindparam("owner"))
+
+
 def renew(connection: Connection, claim: ShardClaim, images_done: int, lease_seconds: float) -> bool:
     """Extend the lease; see `WorkStore.renew_shard`."""
     done = literal(images_done)
@@ -186,36 +193,6 @@ def renew(connection: Connection, claim: ShardClaim, images_done: int, lease_sec
         )
     )
     return renewed.rowcount == 1
-
-
-def finish(connection: Connection, claim: ShardClaim, file: StoredFile, seconds: float) -> bool:
-    """Record the shard's file; see `WorkStore.finish_shard`."""
-    finished = connection.execute(
-        update(shards)
-        .where(_held_by(claim))
-        .values(
-            state=shard_becomes(ShardEvent.COMPUTED),
-            lease_expires_at=null(),
-            images_done=shards.c.forward_passes,
-            seconds=seconds,
-            file_key=file.key,
-            file_digest=file.digest,
-            error=null(),
-            finished_at=database_now(),
-        )
-        .returning(shards.c.lease_owner, shards.c.forward_passes)
-    ).one_or_none()
-    if finished is None:
-        return _was_finished_by(connection, claim, file)
-    connection.execute(
-        update(workers)
-        .where(workers.c.worker == finished.lease_owner)
-        .values(
-            images_done=workers.c.images_done + finished.forward_passes, busy_seconds=workers.c.busy_seconds + seconds
-        )
-    )
-    _write_entry(connection, claim, ShardEvent.COMPUTED, finished.lease_owner, seconds=round(seconds, 3), file=file.key)
-    return True
 
 
 def fail_attempt(connection: Connection, claim: ShardClaim, reason: str, *, retry: bool, max_attempts: int) -> bool:
@@ -291,18 +268,6 @@ def _held_by(claim: ShardClaim) -> ColumnElement[bool]:
     return and_(
         shards.c.id == claim.shard_id, shards.c.lease_token == claim.token, shards.c.state == ShardState.RUNNING
     )
-
-
-def _was_finished_by(connection: Connection, claim: ShardClaim, file: StoredFile) -> bool:
-    """True if this very claim finished the shard already: its first COMMIT succeeded and the answer was lost."""
-    before = select(shards.c.id).where(
-        shards.c.id == claim.shard_id,
-        shards.c.lease_token == claim.token,
-        shards.c.state == ShardState.FINISHED,
-        shards.c.file_key == file.key,
-        shards.c.file_digest == file.digest,
-    )
-    return connection.execute(before).one_or_none() is not None
 
 
 def _write_entry(

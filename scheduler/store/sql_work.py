@@ -1,4 +1,4 @@
-"""The port of the workers on SQL: one transaction per method; `shard_work` and `finalise_*` say what is in it."""
+"""The port of the workers on SQL: one transaction per method; `shard_*` and `finalise_*` say what is in it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection, case, null, or_, update
 
 from scheduler.settings import MAX_ATTEMPTS
-from scheduler.store import finalise_failures, finalise_work, shard_work
+from scheduler.store import finalise_failures, finalise_work, shard_results, shard_work
 from scheduler.store.base import FinaliseClaim, ShardClaim, StoredFile
 from scheduler.store.clock import database_now
 from scheduler.store.conflicts import insert_into
@@ -45,7 +45,7 @@ class SqlWorkStore:
 
     def finish_shard(self, claim: ShardClaim, file: StoredFile, seconds: float) -> bool:
         """See `WorkStore.finish_shard`."""
-        return self._database.write(lambda connection: shard_work.finish(connection, claim, file, seconds))
+        return self._database.write(lambda connection: shard_results.finish(connection, claim, file, seconds))
 
     def fail_shard(self, claim: ShardClaim, reason: str, *, retry: bool) -> bool:
         """See `WorkStore.fail_shard`."""
