@@ -70,8 +70,6 @@ def area_under_curve(scores: Float64, is_positive: NDArray[np.bool_]) -> float:
         scores: (n,), the higher the likelier positive.
         is_positive: (n,), some but not all True.
     """
-    from scipy.stats import rankdata  # takes a second to import, and the catalogue of metrics leads here
-
     num_positive = int(is_positive.sum())
     num_negative = len(scores) - num_positive
     wins = scipy.stats.rankdata(scores)[is_positive].sum() - num_positive * (num_positive + 1) / 2
