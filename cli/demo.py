@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 DEFAULT_HOME = Path("vaeval-demo")
 DEFAULT_IMAGES = 192
-"""Images per stream, six network batches: 2,112 forward passes for five checkpoints and their reference, between two and
-three minutes on two cores."""
+"""Images per stream, six network batches: 2,304 forward passes for five checkpoints, their noise floor and their reference,
+between two and three minutes on two cores."""
 
 PROTOCOL_TEXT = """\
 # The protocol of `vaeval demo`. Checkpoints of your own are ranked with those of the demo if you use it for the same images:

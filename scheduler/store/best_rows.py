@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, desc, func, select
+from sqlalchemy import ColumnElement, Connection, desc, exists, func, select
 
 from scheduler.store.boards import first_of_boards, is_finished
 from scheduler.store.owners import among
@@ -103,7 +103,8 @@ def _ranked(connection: Connection, boards: Sequence[int], top: int) -> Iterator
         connection, boards, evaluations.c.fid.is_not(None), evaluations.c.fid, evaluations.c.id, limit=top
     )
     short = [board for board in boards if len(with_value[board]) < top]
-    is_floor = evaluations.c.checkpoint_id.in_(select(checkpoints.c.id).where(checkpoints.c.is_noise_floor))
+    # Asked of each row without a FID, which are few; a list of all noise floors would be made anew for every board.
+    is_floor = exists().where(checkpoints.c.id == evaluations.c.checkpoint_id, checkpoints.c.is_noise_floor)
     has_none = evaluations.c.fid.is_(None)
     without = first_of_boards(connection, short, has_none & ~is_floor, evaluations.c.id, limit=top)
     floors = first_of_boards(connection, boards, has_none & is_floor, evaluations.c.id, limit=MOST_FLOORS)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -136,6 +137,8 @@ def read_reference(path: Path, *, count: int | None = None) -> ImportedReference
 def write_reference(path: Path, reference: ImportedReference) -> None:
     """Write `mu` and `sigma`, which other FID code reads, and beside them what vaeval knows.
 
+    A file that is there is replaced once the new one is whole.
+
     Raises:
         StorageFailed: The file cannot be written.
     """
@@ -146,10 +149,14 @@ def write_reference(path: Path, reference: ImportedReference) -> None:
         arrays[COUNT_KEY] = np.array(reference.count)
     if reference.extractor is not None:
         arrays[EXTRACTOR_KEY] = np.array(reference.extractor.model_dump_json())
+    beside = path.with_name(f".{path.name}.partial")
     try:
-        with path.open("wb") as file:  # np.savez would append .npz to another name
+        with beside.open("wb") as file:  # np.savez would append .npz to another name
             np.savez(file, allow_pickle=False, **arrays)
+        beside.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
         raise StorageFailed(
             "The statistics cannot be written.",
             received=f"{path} ({error.strerror})",

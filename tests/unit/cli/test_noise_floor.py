@@ -185,6 +185,22 @@ def test_a_folder_of_images_serves_as_well(home: Path, no_broker: None, checkpoi
     assert invoke("gc", "--older-than", "0", "--json").document["files"] == []
 
 
+def test_a_folder_that_was_moved_is_the_same_floor_without_a_word(
+    home: Path, no_broker: None, checkpoints: Path, tmp_path: Path
+) -> None:
+    """Checkpoints that are known by another name are told; these are no checkpoints."""
+    pixels = digits_images("train").read(IndexRange(0, 30), (8, 8, 1), "exact")
+    for number, image in enumerate(pixels):
+        (tmp_path / "here").mkdir(exist_ok=True)
+        Image.fromarray(image[:, :, 0]).save(tmp_path / "here" / f"{number:02}.png")
+    words = ("submit", checkpoints / "step-2", *SIZES, "--samples", "20", "--reference", "260", "--json")
+    invoke(*words, "--noise-floor", tmp_path / "here")
+    (tmp_path / "here").rename(tmp_path / "there")
+    again = invoke(*words, "--noise-floor", tmp_path / "there")
+    assert [entry["created"] for entry in first_document(again)["evaluations"]] == [False, False]
+    assert "same content" not in again.err
+
+
 def test_a_set_that_was_named_and_is_too_small_is_refused(home: Path, checkpoints: Path) -> None:
     words = (*SIZES, "--samples", "300", "--reference", "260", "--noise-floor", "digits:test")
     outcome = invoke("submit", checkpoints, *words)

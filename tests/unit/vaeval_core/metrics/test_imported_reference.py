@@ -119,6 +119,15 @@ def test_an_extractor_that_nobody_can_read_is_refused_with_its_words(tmp_path: P
         reference(tmp_path, extractor=np.array("inception"))
 
 
+def test_a_file_that_is_there_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    (tmp_path / "out.npz").write_text("an older one")
+    write_reference(tmp_path / "out.npz", reference(tmp_path))
+    assert read_reference(tmp_path / "out.npz").digest == reference(tmp_path).digest
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["out.npz", "statistics.npz"], (
+        "nothing is left beside it"
+    )
+
+
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(StorageFailed, match=r"cannot be written\. Received: .*nowhere/out\.npz \(No such file"):
         write_reference(tmp_path / "nowhere" / "out.npz", reference(tmp_path))
