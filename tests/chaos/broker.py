@@ -24,7 +24,9 @@ class Broker:
         self.start()
 
     def start(self) -> None:
-        """Start, with what its file holds, and return when it answers."""
+        """Start, with what its file holds, unless it runs; return when it answers."""
+        if self._process is not None:
+            return
         command = [str(server_binary()), "--port", "0", "--unixsocket", str(self.socket), "--dir", str(self._folder)]
         command += ["--appendonly", "yes", "--appendfsync", "always", "--save", "", "--loglevel", "warning"]
         self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
