@@ -5,7 +5,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Files stay whole, so that what a file sets up once is set up once; the slow ones (tests/acceptance) go first.
-IN_PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+BY_FILE := --dist loadfile --no-loadscope-reorder
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 # Collecting the tests takes half as long where their compiled form is kept.
 unexport PYTHONDONTWRITEBYTECODE
@@ -29,7 +29,7 @@ demo: install ## train a small VAE, evaluate five checkpoints of it, print the l
 	@$(BIN)/vaeval demo
 
 test: install lint ## everything: lint, then all tests
-	@$(BIN)/python -m pytest $(IN_PARALLEL)
+	@$(BIN)/python -m pytest --numprocesses 3 $(BY_FILE)
 
 backends: install ## PyTorch, JAX and torch-fidelity beside TensorFlow: installs them, then the tests that compare with them
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,jax,torch]' tqdm
@@ -45,7 +45,7 @@ chaos: install ## seeded failures on both databases: 200 simulated schedules and
 	@VAEVAL_TEST_EXAMPLES=300 $(BIN)/python -m pytest --timeout 0 tests/laws/test_store_machine.py
 
 unit: install ## the fast tests alone
-	@$(BIN)/python -m pytest $(IN_PARALLEL) -m "not service and not slow and not tensorflow" tests/unit
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 $(BY_FILE) -m "not service and not slow and not tensorflow" tests/unit
 
 lint: install ## ruff, mypy, import contracts
 	@$(BIN)/ruff format --check --quiet . || { echo "Run: make format" >&2; exit 1; }

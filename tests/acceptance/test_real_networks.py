@@ -22,6 +22,9 @@ NUM_IMAGES = 34
 NUM_SAMPLES = 32
 """One batch: as dear as a few less."""
 
+NUM_FEW = 2
+"""Of streams that go the same way as samples: that they cross the end of a batch is shown with pixel features."""
+
 SAVE_TWO_VAES = """
 import sys
 from pathlib import Path
@@ -101,7 +104,7 @@ def vaeval(home: Path, *words: object) -> Any:
 
 def run_and_read_scores(home: Path, checkpoints: Path, photos: Path, *how: object) -> list[dict[str, Any]]:
     counts = ["--samples", NUM_SAMPLES, "--reconstructions", NUM_IMAGES, "--reference", NUM_SAMPLES]
-    counts += ["--interpolations", NUM_IMAGES, "--fitted", NUM_IMAGES]
+    counts += ["--interpolations", NUM_FEW, "--fitted", NUM_FEW]
     declared = ["--likelihood", "gaussian:0.1"]
     vaeval(home, "run", checkpoints, "--data", photos, *counts, *declared, *how, "--threads", 1, "--json")
     query = "SELECT checkpoint, metric, value, std_error, num_images, components FROM scores_long ORDER BY 1, 2"

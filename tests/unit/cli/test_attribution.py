@@ -9,6 +9,8 @@ import pytest
 from cli.attribution import attribution, lines, sentences
 from vaeval_core.evaluation_result import MetricValue, Score
 
+pytestmark = pytest.mark.slow
+
 
 def scores(*, num_images: int = 5000, **distances: float | MetricValue) -> list[Score]:
     """Distances by name, each with an error of 0.3 and a bias of 1 unless they are whole values."""

@@ -15,6 +15,8 @@ from vaeval_core.features.catalogue import load_extractor, resolve_extractor
 from vaeval_core.images.digits import digits_images
 from vaeval_core.types import IndexRange
 
+pytestmark = pytest.mark.slow
+
 Vaeval = Callable[..., Outcome]
 NAME = "digits-train"
 SIZES = (
