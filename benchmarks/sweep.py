@@ -21,7 +21,8 @@ def linear_gaussian_sweep(folder: Path, count: int) -> Path:
 def keras_sweep(folder: Path, count: int) -> Path:
     """Pairs of encoder.keras and decoder.keras for 28×28 images, about 0.6 MB each; their folder.
 
-    One convolutional VAE, built by Keras; the others are copies whose files of weights end in a number, which HDF5 passes over.
+    One convolutional VAE, built by Keras; the others are copies whose files of weights end in a number, which HDF5 passes over,
+    and whose metadata differ as the date in them would.
     """
     first = folder.with_name(f"{folder.name}-first")
     first.mkdir(parents=True, exist_ok=True)
@@ -29,11 +30,11 @@ def keras_sweep(folder: Path, count: int) -> Path:
     for number in range(count):
         pair = folder / f"step-{number}"
         pair.mkdir(parents=True, exist_ok=True)
+        own = {"model.weights.h5": number.to_bytes(8, "little"), "metadata.json": b" " * number}
         for name in ("encoder.keras", "decoder.keras"):
             with zipfile.ZipFile(first / name) as source, zipfile.ZipFile(pair / name, "w") as target:
                 for member in source.namelist():
-                    own = number.to_bytes(8, "little") if member == "model.weights.h5" else b""
-                    target.writestr(member, source.read(member) + own)
+                    target.writestr(member, source.read(member) + own.get(member, b""))
     return folder
 
 

@@ -406,6 +406,17 @@ class TestContenders:
             protocol(seed=0).fingerprint: first,
         }
 
+    def test_more_boards_than_one_statement_takes_are_asked_for_in_several(
+        self, stores: Stores, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for seed in range(5):
+            self.board(stores, seed, (5.0 + seed, 1.0), (5.5 + seed, 1.0), (math.nan, None))
+        reaches = {protocol(seed=seed).fingerprint: 1.0 for seed in range(5)}
+        at_once = (stores.reads.best(3), stores.reads.contenders(reaches, most=10))
+        monkeypatch.setattr("scheduler.store.boards.BOARDS_AT_ONCE", 2)
+        assert (stores.reads.best(3), stores.reads.contenders(reaches, most=10)) == at_once
+        assert [found.count for found in at_once[1].values()] == [2] * 5
+
     def test_sizes_count_what_is_finished_and_what_has_a_number(self, stores: Stores) -> None:
         self.board(stores, 0, (5.0, 1.0), (math.nan, None))
         self.board(stores, 1, (5.0, 1.0))

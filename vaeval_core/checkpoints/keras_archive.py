@@ -64,7 +64,7 @@ def read_keras_archive(path: Path) -> KerasArchive:
             members = _checked_members(path, archive)
             text = _read_json(path, archive, members, CONFIG_MEMBER)
             has_metadata = METADATA_MEMBER in members
-            metadata = parsed(_read_json(path, archive, members, METADATA_MEMBER)) if has_metadata else {}
+            metadata = json.loads(_read_json(path, archive, members, METADATA_MEMBER)) if has_metadata else {}
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
         raise _broken(path, error) from error
     version = str(metadata.get("keras_version", ""))
@@ -95,7 +95,7 @@ def read_keras_archive(path: Path) -> KerasArchive:
 
 @lru_cache(maxsize=2 * SWEEPS_AT_ONCE)
 def parsed(text: bytes) -> dict[str, Any]:
-    """The content of a member that was checked, once for all archives that hold the same text."""
+    """The content of a config.json that was checked, once for all archives that hold the same text."""
     content: dict[str, Any] = json.loads(text)
     return content
 
@@ -160,7 +160,8 @@ def _read_json(path: Path, archive: zipfile.ZipFile, members: dict[str, zipfile.
         raise _unsafe(path, f"{name} of {members[name].file_size} bytes", f"at most {_MOST_CONFIG_BYTES} bytes")
     text = archive.read(name)
     try:
-        fault = _fault(text)
+        # The date is in metadata.json, so that no two are alike.
+        fault = _config_fault(text) if name == CONFIG_MEMBER else _fault(text)
     except (ValueError, RecursionError) as error:
         raise CheckpointRejected(
             f"{name} in the archive is not JSON.",
@@ -178,11 +179,13 @@ def _read_json(path: Path, archive: zipfile.ZipFile, members: dict[str, zipfile.
     return text
 
 
-@lru_cache(maxsize=2 * SWEEPS_AT_ONCE)
 def _fault(text: bytes) -> str | None:
     """What the text holds if that is no plain object, else None. ValueError or RecursionError if it is no JSON."""
     content: Any = json.loads(text)
     return None if isinstance(content, dict) and not _depth_exceeds(content, _DEEPEST_JSON) else type(content).__name__
+
+
+_config_fault = lru_cache(maxsize=2 * SWEEPS_AT_ONCE)(_fault)
 
 
 def _depth_exceeds(content: Any, limit: int) -> bool:
