@@ -22,9 +22,6 @@ NUM_IMAGES = 34
 NUM_SAMPLES = 32
 """One batch: as dear as a few less."""
 
-NUM_FEW = 2
-"""Of streams that go the same way as samples: that they cross the end of a batch is shown with pixel features."""
-
 SAVE_TWO_VAES = """
 import sys
 from pathlib import Path
@@ -104,7 +101,6 @@ def vaeval(home: Path, *words: object) -> Any:
 
 def run_and_read_scores(home: Path, checkpoints: Path, photos: Path, *how: object) -> list[dict[str, Any]]:
     counts = ["--samples", NUM_SAMPLES, "--reconstructions", NUM_IMAGES, "--reference", NUM_SAMPLES]
-    counts += ["--interpolations", NUM_FEW, "--fitted", NUM_FEW]
     declared = ["--likelihood", "gaussian:0.1"]
     vaeval(home, "run", checkpoints, "--data", photos, *counts, *declared, *how, "--threads", 1, "--json")
     query = "SELECT checkpoint, metric, value, std_error, num_images, components FROM scores_long ORDER BY 1, 2"
@@ -135,3 +131,19 @@ def test_one_worker_and_two_give_the_same_bits(checkpoints: Path, photos: Path, 
     assert by_metric["rfid"]["num_images"] == by_metric["mse"]["num_images"] == NUM_IMAGES
     assert by_metric["fid"]["value"] > 0
     assert len(json.loads(by_metric["kl"]["components"])) == 3
+
+
+def test_streams_that_rest_on_encoded_images_are_the_same_bits_too(
+    checkpoints: Path, photos: Path, tmp_path: Path
+) -> None:
+    """Each worker encodes images and fits the mixture by itself; pixels as features, for these streams are not about them."""
+    streams = ("--interpolations", NUM_IMAGES, "--fitted", NUM_IMAGES, "--extractor", "pixels-8x8")
+    alone = run_and_read_scores(tmp_path / "alone", checkpoints, photos, *streams, "--workers", 1)
+    together = run_and_read_scores(
+        tmp_path / "together", checkpoints, photos, *streams, "--workers", 2, "--shard-size", 32
+    )
+    assert workers_and_shards(tmp_path / "alone") == (1, 3)
+    assert workers_and_shards(tmp_path / "together")[1] == 5
+    assert together == alone
+    with_number = {row["metric"] for row in alone if row["value"] is not None}
+    assert {"fid_interpolations", "fid_fitted", "ppl", "ppl_pixels"} <= with_number
