@@ -10,10 +10,11 @@ other is refused. Two extractors may well have features of one length.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 
 from scheduler.store.artifact_keys import imported_key
 from scheduler.store.artifacts import ArtifactStore
-from scheduler.store.references import ImportedReferenceEntry, ReferenceStore
+from scheduler.store.references import ImportedReferenceEntry, ReferenceStore, require_same
 from vaeval_core.errors import InvalidInput, NotFound
 from vaeval_core.metrics.imported_reference import ImportedReference
 from vaeval_core.protocol import ExtractorSpec
@@ -77,6 +78,10 @@ def store_reference(
             expected=f"{extractor.dimension}, as {extractor.name} has",
             next_step="--extractor NAME with the network that they were computed with",
         )
+    with suppress(
+        NotFound
+    ):  # told before the file is written: another name may stand for the same numbers, and its file
+        require_same(references.imported(name), reference.digest, extractor)
     # Written again where it is there already: an old file, needed by nobody until now, may be about to be removed.
     file = artifacts.write_arrays(imported_key(reference.digest), reference.to_arrays())
     entry = ImportedReferenceEntry(

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from scheduler.store.base import StoredFile
+from vaeval_core.errors import InvalidInput
 from vaeval_core.protocol import ExtractorSpec
 from vaeval_core.protocol import Protocol as EvaluationProtocol
 
@@ -53,6 +54,19 @@ class ReferenceRecord:
     protocol: EvaluationProtocol
     file: StoredFile
     finished_at: datetime
+
+
+def require_same(known: ImportedReferenceRecord, digest: str, extractor: ExtractorSpec) -> None:
+    """Raise InvalidInput unless a name that is taken stands for these numbers of this extractor."""
+    if (known.digest, known.extractor) == (digest, extractor):
+        return
+    differing = "other numbers" if known.digest != digest else "the same numbers as of another extractor"
+    raise InvalidInput(
+        "This name is taken: what evaluations were scored against must not change under it.",
+        received=f"{known.name}, which was imported from {known.source} with {differing}",
+        expected="a name that is free",
+        next_step=f"--name {known.name}-2; vaeval reference list shows which are taken",
+    )
 
 
 class ReferenceStore(Protocol):

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, select, update
 
 from scheduler.lifecycle import EvaluationState
 from scheduler.store.base import StoredFile
 from scheduler.store.clock import database_now
 from scheduler.store.conflicts import insert_into
 from scheduler.store.database import Database
-from scheduler.store.references import ImportedReferenceEntry, ImportedReferenceRecord, ReferenceRecord
+from scheduler.store.references import ImportedReferenceEntry, ImportedReferenceRecord, ReferenceRecord, require_same
 from scheduler.store.tables import datasets, imported_references, protocols, reference_sets
-from vaeval_core.errors import InvalidInput, NotFound
+from vaeval_core.errors import NotFound
 from vaeval_core.protocol import ExtractorSpec, Protocol
 
 
@@ -58,18 +58,17 @@ def _add(connection: Connection, entry: ImportedReferenceEntry) -> bool:
         .on_conflict_do_nothing(index_elements=[imported_references.c.name])
         .returning(imported_references.c.id)
     )
-    if connection.execute(statement).one_or_none() is not None:
-        return True
-    known = _imported(connection, entry.name)
-    if (known.digest, known.extractor) != (entry.digest, entry.extractor):
-        differing = "other numbers" if known.digest != entry.digest else "the same numbers as of another extractor"
-        raise InvalidInput(
-            "This name is taken: what evaluations were scored against must not change under it.",
-            received=f"{entry.name}, which was imported from {known.source} with {differing}",
-            expected="a name that is free",
-            next_step=f"--name {entry.name}-2; vaeval reference list shows which are taken",
-        )
-    return False
+    is_new = connection.execute(statement).one_or_none() is not None
+    if not is_new:
+        require_same(_imported(connection, entry.name), entry.digest, entry.extractor)
+    # The file was written anew, and another processor may have given its factor other last digits: whoever names these
+    # numbers reads what is there now.
+    connection.execute(
+        update(imported_references)
+        .where(imported_references.c.digest == entry.digest)
+        .values(file_key=entry.file.key, file_digest=entry.file.digest)
+    )
+    return is_new
 
 
 def _imported(connection: Connection, name: str) -> ImportedReferenceRecord:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from scheduler.lifecycle import EvaluationState
+from scheduler.store.base import StoredFile
 from scheduler.store.database import Database
 from scheduler.store.references import ImportedReferenceEntry
 from tests.factories import digest, evaluation_request, extractor_spec, protocol, scores, stored_file
@@ -46,6 +47,16 @@ def test_the_same_again_changes_nothing(stores: Stores) -> None:
     before = stores.references.all_imported()
     assert not stores.references.add(replace(ENTRY, source="/elsewhere.npz"))
     assert stores.references.all_imported() == before
+
+
+def test_a_file_that_was_written_anew_is_that_of_every_name_of_its_numbers(stores: Stores) -> None:
+    stores.references.add(ENTRY)
+    anew = StoredFile(key=ENTRY.file.key, digest=digest("the same numbers, another last digit"))
+    assert stores.references.add(replace(ENTRY, name="team", file=anew))
+    assert [found.file for found in stores.references.all_imported()] == [anew, anew]
+    again = StoredFile(key=ENTRY.file.key, digest=digest("and another"))
+    assert not stores.references.add(replace(ENTRY, file=again))
+    assert [found.file for found in stores.references.all_imported()] == [again, again]
 
 
 @pytest.mark.parametrize(

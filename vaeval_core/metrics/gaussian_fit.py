@@ -39,8 +39,12 @@ class GaussianFit:
 
     @property
     def rank(self) -> int:
-        """Most dimensions that Σ can span."""
-        return min(len(self.factor), self.mean.size, len(self.factor) if self.count is None else self.count - 1)
+        """Most dimensions that Σ can span: the rows of its factor, less one where these are the centred vectors themselves.
+
+        Not the count: that of imported statistics is somebody's word, and a covariance that was shrunk spans more.
+        """
+        spanned = len(self.factor) - 1 if len(self.factor) == self.count else len(self.factor)
+        return min(spanned, self.mean.size)
 
     @property
     def covariance(self) -> Float64:

@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy
 
 from tests.factories import extractor_spec
+from vaeval_core.accumulators.feature_moments import FeatureMoments
 from vaeval_core.errors import InvalidInput, StorageFailed
+from vaeval_core.metrics.frechet import squared_frechet_distance
 from vaeval_core.metrics.gaussian_fit import GaussianFit
 from vaeval_core.metrics.imported_reference import ImportedReference, read_reference, write_reference
 
@@ -131,3 +134,15 @@ def test_a_file_that_is_there_is_replaced_as_a_whole(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     with pytest.raises(StorageFailed, match=r"cannot be written\. Received: .*nowhere/out\.npz \(No such file"):
         write_reference(tmp_path / "nowhere" / "out.npz", reference(tmp_path))
+
+
+@pytest.mark.parametrize("count", [None, 60, 3])
+def test_a_count_that_is_too_low_takes_nothing_off_the_distance(tmp_path: Path, count: int | None) -> None:
+    """A covariance that was shrunk spans more dimensions than the images that it is of."""
+    fit = GaussianFit.from_arrays(reference(tmp_path, count=count).to_arrays())
+    generated = np.random.default_rng(2).normal(size=(50, 4))
+    value = squared_frechet_distance(FeatureMoments.from_rows(generated), fit)
+    product = scipy.linalg.sqrtm(np.cov(generated.T) @ SIGMA)
+    apart = np.square(generated.mean(0) - MU).sum()
+    expected = apart + np.trace(np.cov(generated.T)) + np.trace(SIGMA) - 2 * np.trace(product).real
+    assert value == pytest.approx(expected, rel=1e-9)
