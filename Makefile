@@ -7,11 +7,13 @@ STAMP := $(VENV)/.installed
 # Files stay whole, so that what a file sets up once is set up once; the slow ones (tests/acceptance) go first.
 BY_FILE := --dist loadfile --no-loadscope-reorder
 export TF_CPP_MIN_LOG_LEVEL ?= 2
+# Several test processes share the cores: threads of matrix products that wait for each other made some tests ten times as dear.
+ONE_THREAD_EACH := OPENBLAS_NUM_THREADS=1
 # Collecting the tests takes half as long where their compiled form is kept.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test backends chaos unit lint format clean
+.PHONY: help install demo test every-test backends chaos unit lint format clean
 
 help: ## list the jobs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -28,8 +30,11 @@ install: $(STAMP) ## create the virtual environment and install vaeval into it
 demo: install ## train a small VAE, evaluate five checkpoints of it, print the leaderboard
 	@$(BIN)/vaeval demo
 
-test: install lint ## everything: lint, then all tests
-	@$(BIN)/python -m pytest --numprocesses 3 $(BY_FILE)
+test: install ## everything: lint and all tests
+	@+$(MAKE) --no-print-directory --keep-going --jobs 2 lint every-test
+
+every-test: install
+	@$(ONE_THREAD_EACH) $(BIN)/python -m pytest --numprocesses 3 $(BY_FILE)
 
 backends: install ## PyTorch, JAX and torch-fidelity beside TensorFlow: installs them, then the tests that compare with them
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,jax,torch]' tqdm
@@ -45,7 +50,7 @@ chaos: install ## seeded failures on both databases: 200 simulated schedules and
 	@VAEVAL_TEST_EXAMPLES=300 $(BIN)/python -m pytest --timeout 0 tests/laws/test_store_machine.py
 
 unit: install ## the fast tests alone
-	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 $(BY_FILE) -m "not service and not slow and not tensorflow" tests/unit
+	@$(ONE_THREAD_EACH) $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 $(BY_FILE) -m "not service and not slow and not tensorflow" tests/unit
 
 lint: install ## ruff, mypy, import contracts
 	@$(BIN)/ruff format --check --quiet . || { echo "Run: make format" >&2; exit 1; }

@@ -23,6 +23,7 @@ from vaeval_core.features.published_weights import find_published, import_weight
 from vaeval_core.features.resumable_download import OnProgress, ignore_progress
 from vaeval_core.features.verified_weights import WeightsFolder
 from vaeval_core.protocol import ExtractorSpec
+from vaeval_core.shard_plan import NETWORK_BATCH
 
 if TYPE_CHECKING:
     from vaeval_core.features.network_extractor import NetworkExtractor
@@ -67,11 +68,16 @@ def find_keras_weights(
     )
 
 
-def load_keras_inception(spec: ExtractorSpec, weights_folder: Path) -> NetworkExtractor:
+def load_keras_inception(spec: ExtractorSpec, weights_folder: Path, *, batch: int = NETWORK_BATCH) -> NetworkExtractor:
     """The extractor of a spec, its weights verified once more.
 
     A worker on another machine than the one that submitted may have an empty folder; then the published file is found
     or fetched here too, which is enough unless the user brought weights of their own.
+
+    Args:
+        spec: What identifies the features.
+        weights_folder: Where its weights file is.
+        batch: Images per network call. Another size may change the last bits of a feature.
 
     Raises:
         WeightsUnavailable: The folder does not have the file of the spec's digest, and the published one is another.
@@ -97,7 +103,7 @@ def load_keras_inception(spec: ExtractorSpec, weights_folder: Path) -> NetworkEx
         )
         network.load_weights(folder.path_of(spec.weights_digest))
     network.trainable = False
-    return NetworkExtractor(spec, network, keras.applications.inception_v3.preprocess_input)
+    return NetworkExtractor(spec, network, keras.applications.inception_v3.preprocess_input, batch=batch)
 
 
 @contextmanager

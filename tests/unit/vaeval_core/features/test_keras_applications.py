@@ -11,7 +11,7 @@ import pytest
 
 from vaeval_core.features.base import FeatureExtractor
 from vaeval_core.features.catalogue import load_extractor, resolve_extractor
-from vaeval_core.features.keras_applications import find_keras_weights
+from vaeval_core.features.keras_applications import find_keras_weights, load_keras_inception
 from vaeval_core.types import Float32, Uint8
 
 pytestmark = pytest.mark.tensorflow
@@ -48,12 +48,18 @@ def values_for(kind: str, shape: tuple[int, ...], random: np.random.Generator) -
 
 
 @pytest.fixture(scope="module")
-def extractor(weights_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FeatureExtractor]:
+def weights_folder(weights_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("weights")
-    find_keras_weights(weights_path, folder, allow_unverified=True)
-    spec = resolve_extractor("inception-v3-keras", weights=weights_path, weights_folder=folder)
-    yield load_extractor(spec, folder)
-    (folder / f"{spec.weights_digest}.h5").unlink()
+    digest = find_keras_weights(weights_path, folder, allow_unverified=True)
+    yield folder
+    (folder / f"{digest}.h5").unlink()
+
+
+@pytest.fixture(scope="module")
+def extractor(weights_path: Path, weights_folder: Path) -> FeatureExtractor:
+    """Takes two images at once: fewer than the service does, so that a test of two costs no more."""
+    spec = resolve_extractor("inception-v3-keras", weights=weights_path, weights_folder=weights_folder)
+    return load_keras_inception(spec, weights_folder, batch=2)
 
 
 Textbook = Callable[[Uint8], Float32]
@@ -75,12 +81,15 @@ def textbook(weights_path: Path) -> Textbook:
     return features
 
 
-def test_features_are_those_of_the_textbook(extractor: FeatureExtractor, textbook: Textbook) -> None:
+def test_features_are_those_of_the_textbook(
+    extractor: FeatureExtractor, weights_folder: Path, textbook: Textbook
+) -> None:
     images = np.random.default_rng(1).integers(0, 256, (2, 40, 56, 3), dtype=np.uint8)
     images[1, :20] = 0
     expected = textbook(images)
     assert np.abs(expected[0] - expected[1]).max() > 0.01 * np.abs(expected).max()
-    np.testing.assert_allclose(extractor.extract(images), expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+    features = load_extractor(extractor.spec, weights_folder).extract(images)
+    np.testing.assert_allclose(features, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
 
 
 def test_grey_images_are_those_of_the_textbook_as_rgb(extractor: FeatureExtractor, textbook: Textbook) -> None:
@@ -90,17 +99,15 @@ def test_grey_images_are_those_of_the_textbook_as_rgb(extractor: FeatureExtracto
 
 
 def test_settings_of_keras_are_left_as_they_were_and_do_not_matter(
-    extractor: FeatureExtractor, weights_path: Path, tmp_path: Path
+    extractor: FeatureExtractor, weights_folder: Path
 ) -> None:
     import keras
 
     images = np.random.default_rng(3).integers(0, 256, (1, 28, 28, 1), dtype=np.uint8)
-    find_keras_weights(weights_path, tmp_path, allow_unverified=True)
-    spec = resolve_extractor("inception-v3-keras", weights=weights_path, weights_folder=tmp_path)
     keras.config.set_image_data_format("channels_first")
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        other = load_extractor(spec, tmp_path).extract(images)
+        other = load_keras_inception(extractor.spec, weights_folder, batch=2).extract(images)
         assert keras.config.image_data_format() == "channels_first"
         assert keras.config.dtype_policy().name == "mixed_bfloat16"
     finally:
