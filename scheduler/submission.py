@@ -10,6 +10,7 @@ Nothing is registered before every checkpoint is known to fit the images, so a s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Protocol as Port
 
 from scheduler.queue.base import MOST_ANNOUNCED, WorkQueue
@@ -30,8 +31,11 @@ from vaeval_core.images.base import ImageSet
 from vaeval_core.images.factor_labels import factors_of
 from vaeval_core.metrics.catalogue import default_metrics, metric_versions
 from vaeval_core.presets import ProtocolRequest
-from vaeval_core.protocol import ExtractorSpec, ImageFit
+from vaeval_core.protocol import ExtractorSpec, ImageFit, Protocol
 from vaeval_core.shard_plan import DEFAULT_SHARD_SIZE, plan_shards
+from vaeval_core.types import ImageShape, IndexRange
+
+ShardPlan = tuple[IndexRange, ...]
 
 
 class ManifestFiles(Port):
@@ -106,10 +110,23 @@ def prepare(
     dataset = DatasetEntry(digest=images.digest, uri=images.uri, name=images.name, num_images=len(images))
     _require_fit(images, checkpoints, "crop-bicubic" if request.resize else "exact")
     requests = []
-    for checkpoint in checkpoints:
-        metrics = metric_versions(
-            _usual_metrics(request, images, checkpoint) if request.metrics is None else request.metrics
+
+    # Kept: nothing of a protocol depends on the checkpoint but the shape of its images, and a sweep has one.
+    @cache
+    def planned(image_shape: ImageShape, seed: int) -> tuple[Protocol, ShardPlan, ShardPlan]:
+        metrics = _usual_metrics(request, images, image_shape) if request.metrics is None else request.metrics
+        protocol = request.model_copy(update={"seed": seed}).resolve(
+            dataset_digest=images.digest,
+            dataset_size=len(images),
+            image_shape=image_shape,
+            extractor=extractor,
+            metrics=metric_versions(metrics),
+            imported_digest=None if imported is None else imported.digest,
         )
+        of_reference = plan_shards(protocol.num_reference, shard_size) if imported is None else ()
+        return protocol, plan_shards(protocol.num_images, shard_size), of_reference
+
+    for checkpoint in checkpoints:
         entry = CheckpointEntry(
             digest=checkpoint.digest,
             uri=str(checkpoint.path.absolute()),
@@ -119,22 +136,15 @@ def prepare(
             tags=dict(tags or {}),
         )
         for seed in dict.fromkeys(seeds or (request.seed,)):
-            protocol = request.model_copy(update={"seed": seed}).resolve(
-                dataset_digest=images.digest,
-                dataset_size=len(images),
-                image_shape=checkpoint.image_shape,
-                extractor=extractor,
-                metrics=metrics,
-                imported_digest=None if imported is None else imported.digest,
-            )
+            protocol, shards, reference_shards = planned(checkpoint.image_shape, seed)
             requests.append(
                 EvaluationRequest(
                     checkpoint=entry,
                     dataset=dataset,
                     protocol=protocol,
                     protocol_name=request.name,
-                    shards=plan_shards(protocol.num_images, shard_size),
-                    reference_shards=plan_shards(protocol.num_reference, shard_size) if imported is None else (),
+                    shards=shards,
+                    reference_shards=reference_shards,
                     priority=priority,
                 )
             )
@@ -158,12 +168,12 @@ def _require_fit(images: ImageSet, checkpoints: Sequence[CheckpointDescription],
             ) from error
 
 
-def _usual_metrics(request: ProtocolRequest, images: ImageSet, checkpoint: CheckpointDescription) -> tuple[str, ...]:
+def _usual_metrics(request: ProtocolRequest, images: ImageSet, image_shape: ImageShape) -> tuple[str, ...]:
     num_reconstructions = min(request.reconstructions, len(images))
     return default_metrics(
         request.samples,
         min(request.reference, len(images)),
-        min(checkpoint.image_shape[:2]),
+        min(image_shape[:2]),
         num_interpolations=min(request.interpolations, num_reconstructions),
         num_fitted=request.fitted,
         has_factors=num_reconstructions > 0 and factors_of(images) is not None,
@@ -172,9 +182,11 @@ def _usual_metrics(request: ProtocolRequest, images: ImageSet, checkpoint: Check
 
 def forward_passes(requests: Sequence[EvaluationRequest]) -> int:
     """Images that go through the extractor if nothing is stored yet; a shared reference counts once."""
+    # Many requests share one protocol object, and a key is a digest of JSON: taken once for each.
+    sharing = {id(request.protocol): request for request in requests}
     references = {
         request.protocol.reference_key: request.protocol.num_reference if request.reference_shards else 0
-        for request in requests
+        for request in sharing.values()
     }
     return sum(request.forward_passes for request in requests) + sum(references.values())
 

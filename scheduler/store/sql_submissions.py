@@ -86,8 +86,9 @@ def _retry(connection: Connection, evaluation_ids: Sequence[int]) -> RetryReceip
 
 def _submit(connection: Connection, requests: Sequence[EvaluationRequest]) -> SubmissionReceipt:
     # Many requests share one protocol object, and a fingerprint is a digest of JSON: take it once for each.
-    fingerprints = {id(request.protocol): request.protocol.fingerprint for request in requests}
-    reference_keys = {id(request.protocol): request.protocol.reference_key for request in requests}
+    sharing = {id(request.protocol): request.protocol for request in requests}
+    fingerprints = {key: protocol.fingerprint for key, protocol in sharing.items()}
+    reference_keys = {key: protocol.reference_key for key, protocol in sharing.items()}
 
     dataset_ids = register_datasets(connection, requests)
     checkpoints = register_checkpoints(connection, [request.checkpoint for request in requests])
@@ -178,7 +179,8 @@ def _register_evaluations(
     plans = {evaluation_id: PlannedShards.of_evaluation(wanted[key]) for key, evaluation_id in new.items()}
     work = insert_shards(connection, EVALUATION, plans)
     write_entries(connection, [EVALUATION.entry(SUBMITTED, evaluation_id) for evaluation_id in plans])
-    known = _states(connection, [key for key in wanted if key not in new])
+    if rows:
+        known = _states(connection, [key for key in wanted if key not in new])
     priorities = {evaluation_id: wanted[key].priority for key, (evaluation_id, _) in known.items()}
     return set(new), work + _submit_again(connection, EVALUATION, priorities)
 

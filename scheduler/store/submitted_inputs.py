@@ -25,7 +25,7 @@ LONGEST_LIST = 5_000
 def insert_missing(
     connection: Connection, key: Column[Any], rows: Sequence[Mapping[str, Any]], **values: Any
 ) -> set[Any]:
-    """Insert the rows whose key is new.
+    """Insert the rows whose key is new. Where all are known, as in a sweep that is submitted again, nothing is written.
 
     Args:
         connection: Inside a writing transaction.
@@ -36,9 +36,22 @@ def insert_missing(
     Returns:
         The keys that were new.
     """
+    known = _known(connection, key, [row[key.name] for row in rows])
+    unknown = sorted((row for row in rows if row[key.name] not in known), key=lambda row: str(row[key.name]))
+    if not unknown:
+        return set()
     statement = insert_into(connection, key.table).values(**values)
+    # Somebody else may have made one since we looked.
     missing = statement.on_conflict_do_nothing(index_elements=[key]).returning(key)
-    return set(connection.scalars(missing, sorted(rows, key=lambda row: str(row[key.name]))))
+    return set(connection.scalars(missing, unknown))
+
+
+def _known(connection: Connection, key: Column[Any], values: Sequence[Any]) -> set[Any]:
+    return {
+        found
+        for first in range(0, len(values), LONGEST_LIST)
+        for found in connection.scalars(select(key).where(key.in_(values[first : first + LONGEST_LIST])))
+    }
 
 
 def select_by(connection: Connection, key: Column[Any], values: Iterable[Any], *, lock: bool = False) -> list[Row[Any]]:

@@ -42,6 +42,7 @@ class DigestCache:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._groups: dict[Path, dict[str, tuple[_Stamp, str]]] = {}
+        self._files: dict[Path, Path] = {}
         self._with_news: set[Path] = set()
         self._began_nanoseconds = 0
         with suppress(OSError):
@@ -85,8 +86,10 @@ class DigestCache:
         return self._groups[file]
 
     def _file_of(self, path: Path) -> Path:
-        beside = os.fsencode(path.parent.parent)
-        return self._folder / f"{hashlib.sha256(beside).hexdigest()[:32]}.json"
+        folder = path.parent.parent
+        if folder not in self._files:
+            self._files[folder] = self._folder / f"{hashlib.sha256(os.fsencode(folder)).hexdigest()[:32]}.json"
+        return self._files[folder]
 
 
 def _stamp(path: Path) -> _Stamp | None:

@@ -83,9 +83,9 @@ class Output:
     saved: Any
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ModelGraph:
-    """A model as a graph.
+    """A model as a graph. Two are equal if they are one object, so that what is found out about one can be kept.
 
     Attributes:
         name: The model's name.

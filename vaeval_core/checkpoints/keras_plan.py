@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from vaeval_core.checkpoints.image_layout import image_shape_of, layout_of, require_decoder_fits
 from vaeval_core.checkpoints.image_range import UNIT_RANGE, Ending, Range, encoder_range, ending_of
+from vaeval_core.checkpoints.keras_archive import SWEEPS_AT_ONCE
 from vaeval_core.checkpoints.keras_graph import Layer, ModelGraph, Output, input_shape
 from vaeval_core.checkpoints.keras_parts import KerasPart, KerasParts
 from vaeval_core.checkpoints.layer_shapes import Shape, size_of
@@ -81,7 +83,14 @@ def plan_keras_vae(read_parts: Callable[[], KerasParts], settings: CheckpointSet
 
 
 def _plan(parts: KerasParts, settings: CheckpointSettings) -> KerasVaePlan:
-    encoder, decoder = parts.encoder.graph, parts.decoder.graph
+    return _plan_of(parts.encoder.graph, parts.decoder.graph, settings)(parts)
+
+
+@lru_cache(maxsize=SWEEPS_AT_ONCE)
+def _plan_of(
+    encoder: ModelGraph, decoder: ModelGraph, settings: CheckpointSettings
+) -> Callable[[KerasParts], KerasVaePlan]:
+    """The plan, but for whose weights it runs: once for all checkpoints of an architecture."""
     decoder_output = _image_output(decoder)
     latent_shape = _fixed_latent(_only_input(decoder, [decoder_output], "decoder"))
     posterior = plan_posterior(_encoder_outputs(encoder), latent_shape, settings.scale)
@@ -95,21 +104,26 @@ def _plan(parts: KerasParts, settings: CheckpointSettings) -> KerasVaePlan:
     ranges, range_notes = _ranges(settings, ending, encoder_range(encoder, list(kept)))
     is_half = encoder.is_half_precision or decoder.is_half_precision
     half_note = ("The networks were trained in half precision and are evaluated in float32.",) if is_half else ()
-    return KerasVaePlan(
-        encoder=parts.encoder,
-        decoder=parts.decoder,
-        encoder_outputs=kept,
-        decoder_output=decoder_output,
-        posterior=posterior,
-        image_shape=image_shape,
-        encoder_layout=layout_of(taken, image_shape) or image_shape,
-        latent_shape=latent_shape,
-        encoder_range=ranges[0],
-        decoder_range=ranges[1],
-        is_logits=settings.decoder_output == "logits",
-        likelihood=settings.likelihood,
-        notes=(*parts.notes, *posterior.notes, *layout_notes, *range_notes, *half_note),
-    )
+    encoder_layout = layout_of(taken, image_shape) or image_shape
+
+    def of_parts(parts: KerasParts) -> KerasVaePlan:
+        return KerasVaePlan(
+            encoder=parts.encoder,
+            decoder=parts.decoder,
+            encoder_outputs=kept,
+            decoder_output=decoder_output,
+            posterior=posterior,
+            image_shape=image_shape,
+            encoder_layout=encoder_layout,
+            latent_shape=latent_shape,
+            encoder_range=ranges[0],
+            decoder_range=ranges[1],
+            is_logits=settings.decoder_output == "logits",
+            likelihood=settings.likelihood,
+            notes=(*parts.notes, *posterior.notes, *layout_notes, *range_notes, *half_note),
+        )
+
+    return of_parts
 
 
 def _encoder_outputs(graph: ModelGraph) -> list[EncoderOutput]:

@@ -23,6 +23,9 @@ from vaeval_core.checkpoints.linear_gaussian import LINEAR_GAUSSIAN_FILE, has_li
 from vaeval_core.checkpoints.naming import natural_order
 from vaeval_core.errors import InvalidInput, NotFound
 
+_OWN_NAMES = frozenset({ENCODER_FILE, LINEAR_GAUSSIAN_FILE})
+"""One of these is in every folder that is a checkpoint."""
+
 _EXPECTED = f"a .keras file, a folder with {ENCODER_FILE} and {DECODER_FILE}, or a folder of such checkpoints"
 
 
@@ -80,8 +83,12 @@ def find_checkpoints(arguments: Sequence[str], *, pass_over: Callable[[Path], bo
 def _without_links_to_others(found: set[Path]) -> list[Path]:
     """Of paths that lead to one place only the one without links, whose name the run gave it; of several links the first."""
     by_place: dict[Path, Path] = {}
+    folders: dict[Path, Path] = {}
     for path in sorted(found, key=natural_order):
-        place = path.resolve()
+        # Those of a sweep lie side by side: what their folder is without links is found out once.
+        if path.parent not in folders:
+            folders[path.parent] = path.parent.resolve()
+        place = path.resolve() if path.is_symlink() else folders[path.parent] / path.name
         if by_place.setdefault(place, path) != path and path == place:
             by_place[place] = path
     return list(by_place.values())
@@ -182,7 +189,8 @@ class _Search:
                 name for name in subfolders if not name.startswith(".") and not self._is_passed_over(here / name)
             ]
             links += [here / name for name in subfolders if (here / name).is_symlink()]
-            if is_checkpoint_folder(here):
+            # The names first: of most folders they say that there is nothing to look at.
+            if not _OWN_NAMES.isdisjoint(files) and is_checkpoint_folder(here):
                 yield here
             else:
                 yield from (here / name for name in files if not name.startswith(".") and self._is_one(here / name))

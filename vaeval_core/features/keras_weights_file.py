@@ -11,8 +11,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import h5py
-
 from vaeval_core.errors import InvalidInput
 from vaeval_core.features.inception_v3_architecture import kernel_shapes
 from vaeval_core.features.published_file import PublishedFile
@@ -74,6 +72,8 @@ def check_keras_weights(path: Path) -> None:
 
 def _layer_shapes(path: Path) -> dict[str, LayerShapes]:
     """Layer name → shapes of its weights, for the layers that have any."""
+    import h5py
+
     try:
         if not h5py.is_hdf5(path):
             raise _rejected(path, "it is not an HDF5 file")

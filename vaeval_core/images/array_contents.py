@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import psutil
 from numpy.typing import NDArray
 
 from vaeval_core.errors import ImagesRejected, NotFound
@@ -97,6 +96,8 @@ def _read_archive(path: Path, file: BinaryIO) -> ArrayContents:
 
 def _require_room(path: Path, num_bytes: int) -> None:
     """Refuse an archive whose images, unpacked, would fill the memory of this machine: a few kilobytes can hold terabytes."""
+    import psutil
+
     memory = psutil.virtual_memory().total
     if num_bytes > memory / 2:
         raise ImagesRejected(
