@@ -63,7 +63,7 @@ def submit(
             application, gathered.images, gathered.requests, noise_floor_images=gathered.noise_floor_images
         )
         if not (wait and as_json):
-            _print_receipt(receipt, gathered, as_json=as_json)
+            _print_receipt(receipt, gathered, wish, as_json=as_json)
         for sentence in known_names(gathered.requests, receipt, application.reads):
             rendering.note(sentence)
         _announce(settings, receipt)
@@ -96,7 +96,7 @@ def _say_how_long(application: Application, receipt: SubmissionReceipt, gathered
         rendering.note(forecast_of_service(progress, reads.images_per_second(extractor), extractor, alive=alive))
 
 
-def _print_receipt(receipt: SubmissionReceipt, gathered: Gathered, *, as_json: bool) -> None:
+def _print_receipt(receipt: SubmissionReceipt, gathered: Gathered, wish: Wish, *, as_json: bool) -> None:
     created = sum(entry.created for entry in receipt.evaluations)
     if as_json:
         rendering.document(
@@ -112,6 +112,7 @@ def _print_receipt(receipt: SubmissionReceipt, gathered: Gathered, *, as_json: b
                         "seed": request.protocol.seed,
                         "noise_floor": request.noise_floor is not None,
                         "created": entry.created,
+                        "priority_raised": entry.evaluation_id in receipt.raised,
                         "state": entry.state,
                         "notes": list(request.checkpoint.description.get("notes", [])),
                     }
@@ -143,6 +144,9 @@ def _print_receipt(receipt: SubmissionReceipt, gathered: Gathered, *, as_json: b
         f"{count(created, 'evaluation')} created, {existing} known already; protocol {gathered.request.name},"
         f" {count(gathered.forward_passes, 'image')} through the feature network at most."
     )
+    if receipt.raised:
+        known = count(len(receipt.raised), "evaluation")
+        rendering.note(f"{known} known already and not finished: priority raised to {wish.priority}.")
 
 
 def _wait(application: Application, receipt: SubmissionReceipt, timeout: float | None, *, as_json: bool) -> None:

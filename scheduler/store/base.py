@@ -78,9 +78,10 @@ class WorkStore(Protocol):
     """Who works."""
 
     def claim_shard(self, worker: str, evaluation_ids: Sequence[int] | None = None) -> ShardClaim | None:
-        """Take the next shard: reference shards first, then by priority and turn. None if nothing is claimable.
+        """Take the next shard: by priority, of equals those of references first, then by turn. None if nothing is claimable.
 
-        Turns give all submissions of one priority equal shares; see `scheduler.store.turns`.
+        A reference is as urgent as the most urgent evaluation that waits for it. Turns give all submissions of one priority
+        equal shares; see `scheduler.store.turns`.
 
         With `evaluation_ids` only a shard of these evaluations, or of a reference that they wait for. A shard whose last
         attempt failed on this worker is left to others for a while, if any of them are alive.

@@ -83,7 +83,14 @@ class SubmittedEvaluation:
 
 @dataclass(frozen=True, kw_only=True)
 class SubmissionReceipt:
-    """What became of a submission; `new_shards` is how often the bell must ring."""
+    """What became of a submission.
+
+    Attributes:
+        evaluations: One for each request, in their order.
+        new_shards: How often the bell must ring.
+        raised: Those that were unfinished, and are more urgent from now on.
+    """
 
     evaluations: tuple[SubmittedEvaluation, ...]
     new_shards: int
+    raised: tuple[int, ...] = ()

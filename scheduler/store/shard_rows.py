@@ -6,10 +6,11 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, bindparam, func, insert, null, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, func, insert, null, select, update
 
-from scheduler.lifecycle import ShardEvent, ShardState
+from scheduler.lifecycle import EvaluationState, ShardEvent, ShardState
 from scheduler.store.base import EvaluationRequest
+from scheduler.store.journal import write_entries
 from scheduler.store.owners import EVALUATION, Owner, among, shard_becomes, shard_can
 from scheduler.store.tables import evaluations, shards
 from scheduler.store.turns import next_turns
@@ -18,6 +19,11 @@ from vaeval_core.types import IndexRange
 MANY_SHARDS = 1_000
 """From here on PostgreSQL is told about new rows at once. By itself it looks within a minute or so; until then it believes
 that the table is small, and each claim sorts all of it."""
+
+PRIORITY_RAISED = "priority_raised"
+"""Action of the line that the journal has of an evaluation that was submitted again as more urgent."""
+
+_TURN_OF_ITS_EVALUATION = select(evaluations.c.turn).where(evaluations.c.id == shards.c.evaluation_id).scalar_subquery()
 
 
 @dataclass(frozen=True)
@@ -122,9 +128,8 @@ def queue_again(connection: Connection, owner: Owner, ids: Sequence[int], priori
     """
     turn: dict[str, object] = {}
     if owner is EVALUATION and ids:
-        _renew_turns(connection, ids, priority)
-        own = select(evaluations.c.turn).where(evaluations.c.id == shards.c.evaluation_id)
-        turn["turn"] = own.scalar_subquery()
+        _renew_turns(connection, ids, priority, shard_can(ShardEvent.SUBMITTED_AGAIN))
+        turn["turn"] = _TURN_OF_ITS_EVALUATION
     queued = connection.scalars(
         update(shards)
         .where(among(owner.of_shard, ids), shard_can(ShardEvent.SUBMITTED_AGAIN))
@@ -142,11 +147,53 @@ def queue_again(connection: Connection, owner: Owner, ids: Sequence[int], priori
     return len(queued) + len(set(ids) - set(queued))
 
 
-def _renew_turns(connection: Connection, ids: Sequence[int], priority: int) -> None:
+def raise_priorities(connection: Connection, wanted: Mapping[int, int]) -> list[int]:
+    """Make unfinished evaluations, with their unfinished shards, as urgent as somebody wants them now; never less urgent.
+
+    They are the latest comers of their new priority, and get a turn there by the work that is left.
+
+    Args:
+        connection: Inside a writing transaction.
+        wanted: Evaluation id → priority.
+
+    Returns:
+        The evaluations that became more urgent.
+    """
+    alike: dict[int, list[int]] = defaultdict(list)
+    for evaluation_id, priority in wanted.items():
+        alike[priority].append(evaluation_id)
+    raised: list[int] = []
+    for priority, ids in alike.items():
+        of_these = connection.scalars(
+            update(evaluations)
+            .where(
+                among(evaluations.c.id, ids),
+                evaluations.c.priority < priority,
+                evaluations.c.state.not_in([state for state in EvaluationState if state.is_terminal]),
+            )
+            .values(priority=priority)
+            .returning(evaluations.c.id)
+        ).all()
+        if not of_these:
+            continue
+        is_unfinished = shards.c.state.not_in([state for state in ShardState if state.is_terminal])
+        _renew_turns(connection, of_these, priority, is_unfinished)
+        connection.execute(
+            update(shards)
+            .where(among(shards.c.evaluation_id, of_these), is_unfinished)
+            .values(priority=priority, turn=_TURN_OF_ITS_EVALUATION)
+        )
+        detail = {"priority": priority}
+        write_entries(connection, [EVALUATION.entry(PRIORITY_RAISED, each, detail=detail) for each in of_these])
+        raised += of_these
+    return sorted(raised)
+
+
+def _renew_turns(connection: Connection, ids: Sequence[int], priority: int, is_left: ColumnElement[bool]) -> None:
     left = dict.fromkeys(sorted(ids), 0)
     for evaluation_id, passes in connection.execute(
         select(shards.c.evaluation_id, func.sum(shards.c.forward_passes))
-        .where(among(shards.c.evaluation_id, ids), shard_can(ShardEvent.SUBMITTED_AGAIN))
+        .where(among(shards.c.evaluation_id, ids), is_left)
         .group_by(shards.c.evaluation_id)
     ):
         left[evaluation_id] = int(passes)
@@ -157,7 +204,7 @@ def _renew_turns(connection: Connection, ids: Sequence[int], priority: int) -> N
     )
 
 
-def raise_priority(connection: Connection, reference_id: int, priority: int) -> None:
+def raise_reference(connection: Connection, reference_id: int, priority: int) -> None:
     """What an important evaluation waits for is as important; never lowers a priority."""
     connection.execute(
         update(shards)

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Executable,
     Row,
     ScalarSelect,
+    Select,
     and_,
     bindparam,
     case,
@@ -34,7 +35,17 @@ from scheduler.store.base import CheckpointLocation, ShardClaim
 from scheduler.store.clock import database_now, database_now_plus
 from scheduler.store.database import RunAgain
 from scheduler.store.journal import write_entries
-from scheduler.store.owners import EVALUATION, OWNERS, Owner, becomes, fail, part_of, shard_becomes, shard_can
+from scheduler.store.owners import (
+    EVALUATION,
+    OWNERS,
+    REFERENCE,
+    Owner,
+    becomes,
+    fail,
+    part_of,
+    shard_becomes,
+    shard_can,
+)
 from scheduler.store.tables import checkpoints, datasets, protocols, shards, workers
 from vaeval_core.protocol import Protocol
 from vaeval_core.types import IndexRange
@@ -82,7 +93,7 @@ def _is_for(worker: str, lease_seconds: float) -> ColumnElement[bool]:
 def claim(
     connection: Connection, worker: str, lease_seconds: float, evaluation_ids: Sequence[int] | None = None
 ) -> ShardClaim | None:
-    """Take the best shard: of references first, then by priority, turn, age of the owner, and number.
+    """Take the best shard: by priority, of references before evaluations, then by turn, age of the owner, and number.
 
     With `evaluation_ids` only shards of these evaluations and of the references that they wait for.
     """
@@ -96,11 +107,19 @@ def claim(
 
 @lru_cache(maxsize=64)
 def take_best(worker: str, lease_seconds: float, evaluation_ids: tuple[int, ...] | None = None) -> Executable:
-    """The statement of a claim: takes the best shard of the references, else of the evaluations.
+    """The statement of a claim: takes the best shard of the references, unless one of an evaluation is more urgent.
 
     Kept, because to build it takes longer than to run it.
     """
-    best = func.coalesce(*(best_of(owner, worker, lease_seconds, evaluation_ids) for owner in OWNERS.values()))
+    asker = (worker, lease_seconds, evaluation_ids)
+    urgency = _for_grabs(EVALUATION, *asker).with_only_columns(shards.c.priority).order_by(shards.c.priority.desc())
+    most_urgent = urgency.limit(1).scalar_subquery()
+    best = func.coalesce(
+        # Evaluations wait for references, so of equals a reference goes first.
+        best_of(REFERENCE, *asker, at_least=func.coalesce(most_urgent, shards.c.priority)),
+        best_of(EVALUATION, *asker),
+        best_of(REFERENCE, *asker),  # on PostgreSQL, where others are just taking the last shards of the urgent ones
+    )
     return (
         update(shards)
         .where(shards.c.id == best, shard_can(ShardEvent.CLAIMED))
@@ -117,9 +136,38 @@ def take_best(worker: str, lease_seconds: float, evaluation_ids: tuple[int, ...]
 
 
 def best_of(
-    owner: Owner, worker: str, lease_seconds: float, evaluation_ids: tuple[int, ...] | None = None
+    owner: Owner,
+    worker: str,
+    lease_seconds: float,
+    evaluation_ids: tuple[int, ...] | None = None,
+    *,
+    at_least: ColumnElement[int] | None = None,
 ) -> ScalarSelect[int]:
-    """The best claimable shard of this kind of owner, locked; shards of evaluations are walked to along an index."""
+    """The best claimable shard of this kind of owner, locked; shards of evaluations are walked to along an index.
+
+    Args:
+        owner: Kind of the owner.
+        worker: Who asks.
+        lease_seconds: As in the settings; tells who is alive.
+        evaluation_ids: Only shards of these, and of the references that they wait for.
+        at_least: Only shards of this priority and above.
+    """
+    urgent = () if at_least is None else (shards.c.priority >= at_least,)
+    return (
+        _for_grabs(owner, worker, lease_seconds, evaluation_ids)
+        .where(*urgent)
+        .order_by(shards.c.priority.desc(), shards.c.turn, owner.of_shard, shards.c.number)
+        .limit(1)
+        # PostgreSQL: pass over what another worker is taking at this moment. SQLite has one writer at a time.
+        .with_for_update(key_share=True, skip_locked=True, of=shards)
+        .scalar_subquery()
+    )
+
+
+def _for_grabs(
+    owner: Owner, worker: str, lease_seconds: float, evaluation_ids: tuple[int, ...] | None
+) -> Select[tuple[int]]:
+    """Shards of this kind of owner that this worker may claim."""
     return (
         select(shards.c.id)
         .join(owner.table, owner.table.c.id == owner.of_shard)
@@ -130,11 +178,6 @@ def best_of(
             _is_for(worker, lease_seconds) if evaluation_ids is None or owner is not EVALUATION else true(),
             *part_of(owner, owner.of_shard, evaluation_ids),
         )
-        .order_by(shards.c.priority.desc(), shards.c.turn, owner.of_shard, shards.c.number)
-        .limit(1)
-        # PostgreSQL: pass over what another worker is taking at this moment. SQLite has one writer at a time.
-        .with_for_update(key_share=True, skip_locked=True, of=shards)
-        .scalar_subquery()
     )
 
 

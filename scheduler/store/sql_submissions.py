@@ -19,7 +19,7 @@ from scheduler.store.conflicts import insert_into
 from scheduler.store.database import Database
 from scheduler.store.journal import write_entries
 from scheduler.store.owners import EVALUATION, REFERENCE, Owner, among, becomes
-from scheduler.store.shard_rows import PlannedShards, insert_shards, queue_again, raise_priority
+from scheduler.store.shard_rows import PlannedShards, insert_shards, queue_again, raise_priorities, raise_reference
 from scheduler.store.submitted_inputs import (
     insert_missing,
     register_checkpoints,
@@ -106,7 +106,7 @@ def _submit(connection: Connection, requests: Sequence[EvaluationRequest]) -> Su
     wanted = dict(zip(reversed(keys), reversed(requests), strict=True))  # of equal requests the first counts
     wanted = {key: wanted[key] for key in dict.fromkeys(keys)}  # rows are numbered in the order of the requests
     waits_for = {key: reference_ids[reference_keys[id(request.protocol)]] for key, request in wanted.items()}
-    new, evaluation_work = _register_evaluations(connection, wanted, waits_for)
+    new, raised, evaluation_work = _register_evaluations(connection, wanted, waits_for)
     states = _states(connection, wanted)
 
     entries = []
@@ -121,7 +121,8 @@ def _submit(connection: Connection, requests: Sequence[EvaluationRequest]) -> Su
             )
         )
         new.discard(key)
-    return SubmissionReceipt(evaluations=tuple(entries), new_shards=reference_work + evaluation_work)
+    work = reference_work + evaluation_work
+    return SubmissionReceipt(evaluations=tuple(entries), new_shards=work, raised=tuple(raised))
 
 
 def _register_references(
@@ -147,14 +148,14 @@ def _register_references(
     work += _submit_again(connection, REFERENCE, priorities)
     write_entries(connection, [REFERENCE.entry(SUBMITTED, reference_id) for reference_id in plans])
     for reference_id, priority in priorities.items():
-        raise_priority(connection, reference_id, priority)
+        raise_reference(connection, reference_id, priority)
     return {row.key: row.id for row in found}, work
 
 
 def _register_evaluations(
     connection: Connection, wanted: Mapping[_Key, EvaluationRequest], waits_for: Mapping[_Key, int]
-) -> tuple[set[_Key], int]:
-    """Which are new, and how much work there is to claim."""
+) -> tuple[set[_Key], list[int], int]:
+    """Which are new, which of the others became more urgent, and how much work there is to claim."""
     missing = (
         insert_into(connection, evaluations)
         .values(submitted_at=database_now())
@@ -182,7 +183,8 @@ def _register_evaluations(
     if rows:
         known = _states(connection, [key for key in wanted if key not in new])
     priorities = {evaluation_id: wanted[key].priority for key, (evaluation_id, _) in known.items()}
-    return set(new), work + _submit_again(connection, EVALUATION, priorities)
+    work += _submit_again(connection, EVALUATION, priorities)
+    return set(new), raise_priorities(connection, priorities), work
 
 
 def _turns(connection: Connection, requests: Mapping[_Key, EvaluationRequest]) -> dict[_Key, int]:

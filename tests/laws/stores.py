@@ -53,8 +53,12 @@ class Stores:
 
     def compute_shards(self) -> list[ShardClaim]:
         """Claim and finish until nothing is left to claim."""
-        claims = []
-        while claim := self.work.claim_shard("worker-1"):
+        return self.compute_shards_of(None)
+
+    def compute_shards_of(self, most: int | None) -> list[ShardClaim]:
+        """Claim and finish so many shards; all that are left to claim if None."""
+        claims: list[ShardClaim] = []
+        while len(claims) != most and (claim := self.work.claim_shard("worker-1")):
             assert self.work.finish_shard(claim, file_of(claim), seconds=2.0)
             claims.append(claim)
         return claims

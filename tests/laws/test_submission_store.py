@@ -208,6 +208,55 @@ class TestSubmittingAgain:
         assert stores.reads.evaluation(evaluation_id) == before
         assert before.scores == tuple(scores(12.5))
 
+    def test_a_higher_priority_brings_forward_what_is_not_finished(self, stores: Stores) -> None:
+        stores.submit("a", "b", "c")
+        stores.make_reference()
+        running = stores.claim()
+        receipt = stores.submit(evaluation_request("c", priority=2))
+        assert (receipt.new_shards, receipt.raised) == (0, (receipt.evaluations[0].evaluation_id,))
+        names = [claim.checkpoint.uri if claim.checkpoint else "" for claim in stores.compute_shards()]
+        assert list(dict.fromkeys(names)) == ["/checkpoints/c", "/checkpoints/a", "/checkpoints/b"]
+        assert stores.work.renew_shard(running, 1), "what is being computed goes on"
+
+    def test_a_shard_that_is_lost_after_its_priority_was_raised_is_as_urgent(self, stores: Stores) -> None:
+        stores.submit("a", "b")
+        stores.make_reference()
+        lost = stores.claim()
+        stores.submit(evaluation_request("a", priority=2), evaluation_request("b", priority=1))
+        stores.end_lease(lost)
+        stores.recovery.sweep()
+        assert stores.claim().shard_id == lost.shard_id
+
+    def test_what_was_brought_forward_takes_turns_with_others_of_that_priority(self, stores: Stores) -> None:
+        stores.submit("late/1", "late/2", *(evaluation_request(f"early/{number}", priority=1) for number in (1, 2, 3)))
+        stores.make_reference()
+        stores.compute_shards_of(2)
+        stores.submit(*(evaluation_request(f"late/{number}", priority=1) for number in (1, 2)))
+        names = [
+            claim.checkpoint.uri.removeprefix("/checkpoints/") for claim in stores.compute_shards() if claim.checkpoint
+        ]
+        assert list(dict.fromkeys(names)) == ["late/1", "early/2", "late/2", "early/3"]
+
+    def test_the_reference_is_brought_forward_too(self, stores: Stores) -> None:
+        other = protocol(dataset_digest=digest("photos"))
+        stores.submit("a", evaluation_request("b", protocol=other))
+        stores.submit(evaluation_request("b", protocol=other, priority=1))
+        assert stores.claim().dataset_digest == digest("photos")
+
+    def test_a_lower_priority_changes_nothing(self, stores: Stores) -> None:
+        stores.submit(evaluation_request("a", priority=1), evaluation_request("b", priority=1))
+        stores.make_reference()
+        assert stores.submit(evaluation_request("a", priority=-1)).raised == ()
+        checkpoint = stores.claim().checkpoint
+        assert checkpoint is not None
+        assert checkpoint.uri == "/checkpoints/a"
+
+    def test_what_is_finished_is_not_brought_forward(self, stores: Stores) -> None:
+        evaluation_id = stores.submit_one("a")
+        stores.finish_everything()
+        assert stores.submit(evaluation_request("a", priority=9)).raised == ()
+        assert stores.query(f"SELECT priority FROM evaluations WHERE id = {evaluation_id}") == [(0,)]
+
     @pytest.mark.parametrize("priority", [5, -5])
     def test_the_new_priority_counts(self, stores: Stores, priority: int) -> None:
         self.fail_second_shard(stores)

@@ -49,7 +49,7 @@ class TestClaiming:
         claim = stores.claim()
         assert (claim.owner, claim.checkpoint, claim.index_range) == ("reference", None, IndexRange(0, 32))
 
-    def test_references_go_first_then_priority_then_age_then_number(self, stores: Stores) -> None:
+    def test_priority_goes_first_then_references_then_age_then_number(self, stores: Stores) -> None:
         stores.submit(evaluation_request("low", priority=-1))
         stores.submit(evaluation_request("normal"), evaluation_request("high", priority=7))
         other = protocol(dataset_digest=digest("photos"))
@@ -58,7 +58,7 @@ class TestClaiming:
             (claim.checkpoint.uri.rpartition("/")[2] if claim.checkpoint else claim.dataset_digest[:4], claim.number)
             for claim in stores.compute_shards()
         ]
-        names = [digest("digits")[:4], digest("photos")[:4], "high", "normal", "low", "other"]
+        names = [digest("digits")[:4], "high", "normal", "low", digest("photos")[:4], "other"]
         assert order == [(name, number) for name in names for number in (0, 1)]
 
     def test_a_reference_is_as_urgent_as_the_most_urgent_evaluation_that_waits_for_it(self, stores: Stores) -> None:
@@ -66,6 +66,36 @@ class TestClaiming:
         stores.submit(evaluation_request("b", protocol=protocol(dataset_digest=digest("photos"))))
         stores.submit(evaluation_request("c", protocol=protocol(dataset_digest=digest("photos")), priority=5))
         assert stores.claim().dataset_digest == digest("photos")
+
+    def test_the_reference_of_an_urgent_evaluation_goes_before_what_was_under_way(self, stores: Stores) -> None:
+        stores.submit("sweep/1", "sweep/2")
+        stores.make_reference()
+        stores.claim()
+        stores.submit(
+            evaluation_request("urgent", protocol=protocol(dataset_digest=digest("photos")), priority=5),
+            evaluation_request("whenever", protocol=protocol(dataset_digest=digest("paintings")), priority=-5),
+        )
+        order = [
+            claim.checkpoint.uri.removeprefix("/checkpoints/") if claim.checkpoint else claim.dataset_digest
+            for claim in stores.compute_shards()
+        ]
+        expected = [digest("photos"), "urgent", "sweep/1", "sweep/2", digest("paintings"), "whenever"]
+        assert list(dict.fromkeys(order)) == expected
+
+    def test_for_whom_an_urgent_shard_is_not_it_holds_up_no_reference(self, stores: Stores) -> None:
+        """It failed on this worker, and is left to the other."""
+        for worker in ("worker-1", "worker-2"):
+            stores.work.report_worker(worker, host="here", pid=1, device="cpu", threads=1, versions={})
+        stores.submit(evaluation_request("urgent", priority=5))
+        stores.make_reference()
+        assert stores.work.fail_shard(stores.claim(), "Out of memory.", retry=True)
+        stores.compute_shards()
+        stores.execute("UPDATE shards SET not_before = NULL")
+        stores.submit(evaluation_request("other", protocol=protocol(dataset_digest=digest("photos"))))
+        assert stores.claim("worker-1").dataset_digest == digest("photos")
+        checkpoint = stores.claim("worker-2").checkpoint
+        assert checkpoint is not None
+        assert checkpoint.uri == "/checkpoints/urgent"
 
     def test_the_first_claim_starts_the_evaluation(self, stores: Stores) -> None:
         evaluation_id = stores.submit_one()
@@ -88,7 +118,8 @@ class TestClaiming:
             claims.append((claim.owner, claim.owner_id, claim.number))
         # The reference of the digits is that of «own» too; the one of the photos is not.
         assert claims == [("reference", 1, 0), ("reference", 1, 1), ("evaluation", own, 0), ("evaluation", own, 1)]
-        assert stores.claim().protocol == other, "the others are still there for everybody else"
+        everybody = [claim.protocol for claim in stores.compute_shards()]
+        assert other in everybody, "the others are still there for everybody else"
 
     def test_a_claim_for_no_evaluation_takes_nothing(self, stores: Stores) -> None:
         stores.submit_one()

@@ -72,6 +72,15 @@ class TestWithBrokerDown:
         assert (outcome.document["created"], outcome.document["existing"]) == (0, 2)
         assert [entry["state"] for entry in outcome.document["evaluations"]] == ["finished", "finished"]
 
+    def test_a_higher_priority_is_said_to_have_been_raised(self, vaeval: Vaeval, checkpoints: Path) -> None:
+        words = ("submit", checkpoints, "--data", "digits:test", *SMALL)
+        vaeval(*words)
+        outcome = vaeval(*words, "--priority", "4")
+        assert "2 evaluations known already and not finished: priority raised to 4." in outcome.err
+        receipt, _ = json.JSONDecoder().raw_decode(vaeval(*words, "--priority", "5", "--json").out)
+        assert [entry["priority_raised"] for entry in receipt["evaluations"]] == [True, True]
+        assert "priority raised" not in vaeval(*words, "--priority", "5").err
+
     def test_seeds_tags_and_priority_are_kept(self, vaeval: Vaeval, checkpoints: Path) -> None:
         vaeval("submit", checkpoints / "step-2", "--data", "digits:test", *SMALL, "--seeds", "3,4", "--tag", "beta=4")
         shown = [vaeval("show", number, "--json").document for number in (1, 2)]
