@@ -15,6 +15,7 @@ from vaeval_core.checkpoints.linear_gaussian import LinearGaussianVae, fit_linea
 from vaeval_core.evaluate import measure_reference_shard, measure_shard, merge_reference, merge_shards, score
 from vaeval_core.evaluation_result import MetricValue
 from vaeval_core.generation.interventions import MOST_DIMENSIONS
+from vaeval_core.images.shapes import shapes_set
 from vaeval_core.likelihood import Likelihood
 from vaeval_core.metrics.catalogue import METRICS, default_metrics, metric_versions, needs_of
 from vaeval_core.metrics.collapse import verdict_on
@@ -407,6 +408,24 @@ def test_a_decoder_of_images_in_another_range_is_noticed_and_the_range_is_named(
         (warning,) = scored(vae, images, "mse")["mse"].warnings
         assert "lie outside [0, 1]" in warning
         assert told in warning
+
+
+def test_a_decoder_that_overshoots_its_range_is_not_told_to_take_another() -> None:
+    # Samples of a principal component analysis of drawn shapes, whose range is [0, 1], go down to about -½.
+    shapes = ImagesInMemory(np.ascontiguousarray(shapes_set("shapes:train")[0][::70, ::2, ::2]))
+    (warning,) = scored(fit_linear_gaussian(shapes.array, 20), shapes, "vendi")["vendi"].warnings
+    assert "lie outside [0, 1]" in warning
+    assert "image_range" not in warning
+
+    class Grey(Counting):
+        """In [-1, 1] without black or white, as a blurry decoder of photographs."""
+
+        def decode(self, latents: Float32) -> Float32:
+            return np.clip(super().decode(latents), 0.2, 0.8) * np.float32(2) - np.float32(1)
+
+    images = smooth_images(32)
+    (warning,) = scored(Grey(fit_linear_gaussian(images.array, 20)), images, "mse")["mse"].warnings
+    assert "`image_range: [-1, 1]`" in warning
 
 
 def test_known_divergences_are_those_of_the_linear_model() -> None:

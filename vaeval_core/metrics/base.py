@@ -47,6 +47,12 @@ MOST_OUTSIDE = 0.01
 SIGNED_WITHIN = 1.1
 """Images in [-1, 1] stay within this, on average: a decoder without a last activation overshoots a little."""
 
+SIGNED_BELOW = -0.7
+"""Darkest value of an average image in [-1, 1], if anything in it is dark; linear models of [0, 1] went down to -0.52."""
+
+SIGNED_SHARE = 0.35
+"""Share of negative values in images of [-1, 1] that are not mostly bright; linear models of [0, 1] had up to 0.23."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationSummary:
@@ -166,12 +172,16 @@ def outside_warnings(summary: EvaluationSummary, stream: StreamName) -> tuple[st
 
 
 def _guess(summary: EvaluationSummary, stream: StreamName) -> str:
-    """Which of the usual ranges it looks like, from where the values of an average image begin and end."""
+    """Which of the usual ranges it looks like, from where the values of an average image begin and end, and how many are out.
+
+    A decoder that is right about its range and overshoots is not told to change it: that would make every score wrong.
+    """
     lowest, highest = (summary.values.get(f"{stream}/{end}") for end in ("lowest", "highest"))
     if lowest is None or highest is None:
         return ""
     low, high = float(lowest.mean[0]), float(highest.mean[0])
-    if -SIGNED_WITHIN <= low < -0.25 and high <= SIGNED_WITHIN:
+    is_mostly_below = low < -0.25 and float(summary.values[f"{stream}/outside"].mean[0]) > SIGNED_SHARE
+    if -SIGNED_WITHIN <= low and high <= SIGNED_WITHIN and (low < SIGNED_BELOW or is_mostly_below):
         return "; it looks like images in [-1, 1]: `image_range: [-1, 1]`"
     if low >= -1 and 32 < high <= 256:
         return "; it looks like images in [0, 255]: `image_range: [0, 255]`"
