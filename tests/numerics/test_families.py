@@ -1,4 +1,4 @@
-"""All families of metrics out of one pass: what is computed for a protocol, what is not, and how the work is cut."""
+"""All families of metrics out of one pass: what is computed for a protocol, and what is not."""
 
 from __future__ import annotations
 
@@ -19,9 +19,6 @@ from vaeval_core.images.shapes import shapes_set
 from vaeval_core.likelihood import Likelihood
 from vaeval_core.metrics.catalogue import METRICS, default_metrics, metric_versions, needs_of
 from vaeval_core.metrics.collapse import verdict_on
-from vaeval_core.metrics.latent_metrics import LATENT_METRICS
-from vaeval_core.metrics.likelihood_metrics import LIKELIHOOD_METRICS
-from vaeval_core.metrics.reconstruction_metrics import RECONSTRUCTION_METRICS
 from vaeval_core.protocol import METRICS_OF_DRAWS, ImageFit
 from vaeval_core.quantisation import to_uint8
 from vaeval_core.shard_plan import plan_shards
@@ -99,33 +96,6 @@ def scored(
     shards = measured(vae, images, *metrics, shard_size=shard_size, **fields)
     scores = score(merge_shards(shards, protocol), merge_reference(real, protocol), protocol, reference_shards=real)
     return {each.metric: each.value for each in scores}
-
-
-def test_how_the_work_is_cut_changes_no_score_of_any_family() -> None:
-    images = smooth_images(150)
-    model = fit_linear_gaussian(images.array, 3)
-    fields = {"num_draws": 3, "num_samples": 90, "seed": 5}
-    whole = scored(model, images, **fields)
-    families = {metric.name for metric in (*RECONSTRUCTION_METRICS, *LIKELIHOOD_METRICS, *LATENT_METRICS)}
-    without = {"ms_ssim", "ms_ssim_drawn", "codebook_usage", "codebook_perplexity", "codebook_rate"}
-    computed = {name for name, value in whole.items() if value.kind == "finite"}
-    assert families - computed == without
-    for size in (32, 64):
-        cut = scored(model, images, shard_size=size, **fields)
-        for name in computed:
-            assert cut[name].value == pytest.approx(whole[name].value, rel=1e-9, abs=1e-12), name
-            assert cut[name].components == pytest.approx(whole[name].components, rel=1e-9, abs=1e-12), name
-            assert cut[name].warnings == whole[name].warnings, name
-
-
-def test_how_the_work_is_cut_changes_no_similarity_of_scales() -> None:
-    images = smooth_images(34, side=176)
-    model = fit_linear_gaussian(images.array[:8], 3)
-    fields = {"num_samples": 0, "num_reference": 3}
-    whole, cut = (scored(model, images, "ms_ssim", "ms_ssim_drawn", shard_size=size, **fields) for size in (64, 32))
-    assert whole["ms_ssim"].num_images == 34
-    for name in ("ms_ssim", "ms_ssim_drawn"):
-        assert cut[name].value == pytest.approx(whole[name].value, rel=1e-9)
 
 
 # --- one pass, and no more than is asked for --------------------------------------------------------------------------

@@ -181,7 +181,7 @@ def _guess(summary: EvaluationSummary, stream: StreamName) -> str:
         return ""
     low, high = float(lowest.mean[0]), float(highest.mean[0])
     is_mostly_below = low < -0.25 and float(summary.values[f"{stream}/outside"].mean[0]) > SIGNED_SHARE
-    if -SIGNED_WITHIN <= low and high <= SIGNED_WITHIN and (low < SIGNED_BELOW or is_mostly_below):
+    if low >= -SIGNED_WITHIN and high <= SIGNED_WITHIN and (low < SIGNED_BELOW or is_mostly_below):
         return "; it looks like images in [-1, 1]: `image_range: [-1, 1]`"
     if low >= -1 and 32 < high <= 256:
         return "; it looks like images in [0, 255]: `image_range: [0, 255]`"
