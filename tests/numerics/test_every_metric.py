@@ -51,7 +51,7 @@ class FourPlaces(PixelExtractor):
 
     def all_features(self, images: Uint8, *, logits: bool = False, spatial: bool = False) -> AllFeatures:
         features = self.extract(images)
-        classes = features[:, :1] * np.float32([[9, -5, 2]])
+        classes = features[:, :1] * np.array([[9, -5, 2]], np.float32)
         return AllFeatures(features, classes if logits else None, np.square(features) if spatial else None)
 
 
