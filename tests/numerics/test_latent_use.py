@@ -22,6 +22,7 @@ from vaeval_core.metrics.active_units import active_units
 from vaeval_core.metrics.aggregated_posterior import aggregated_posterior_gap, gaussian_total_correlation
 from vaeval_core.metrics.codebook import CodeCounts, codebook_perplexity, codebook_rate, codebook_usage
 from vaeval_core.metrics.collapse import CollapseVerdict, collapsed_dimensions, judge_collapse
+from vaeval_core.metrics.measured_values import measured_values
 from vaeval_core.metrics.posterior_rows import PosteriorRows
 from vaeval_core.seeding import standard_normal
 from vaeval_core.testing import TwoPixelVae
@@ -213,6 +214,26 @@ def test_one_image_in_a_hundred_may_be_informed() -> None:
     divergence = np.zeros((100, 2))
     divergence[0, 0] = divergence[:2, 1] = 5.0
     assert judge_collapse(divergence).uninformative == (True, False)
+
+
+def test_a_hundredth_of_a_nat_is_information_and_half_a_grey_level_is_a_change() -> None:
+    just_below, just_above = 0.0099, 0.0101
+    verdict = judge_collapse(np.array([[just_below, just_above, 1.0]]), np.array([[1.0, 1.0, 1.0]]))
+    assert verdict.uninformative == (True, False, False)
+    rounded_away, shown = 0.499 / 255, 0.501 / 255
+    verdict = judge_collapse(np.ones((1, 3)), np.array([[rounded_away, shown, 1.0]]))
+    assert verdict.ignored == (True, False, False)
+
+
+def test_shards_judge_by_the_same_limits() -> None:
+    # The KL of a mean μ under a variance of 1 is μ²/2: 0.1414 is 0.0099975 nats, and 0.1416 is 0.0100253.
+    posterior = {
+        "posterior/mean": np.float32([[0.1414, 0.1416]]),
+        "posterior/log_variance": np.zeros((1, 2), np.float32),
+        "interventions/response": np.array([[0.499 / 255, 0.501 / 255]]),
+    }
+    values = measured_values(posterior)
+    assert values["collapse/uninformative"].tolist() == values["collapse/ignored"].tolist() == [[1, 0]]
 
 
 def test_the_value_counts_and_the_warning_has_the_verdict() -> None:
