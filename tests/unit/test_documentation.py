@@ -205,6 +205,12 @@ def test_every_test_that_a_page_names_exists(path: Path) -> None:
     assert missing == []
 
 
+def test_each_known_mistake_of_published_code_has_a_test_of_its_own() -> None:
+    named = [test for _, test in table("docs/metrics.md", "## Known mistakes")]
+    assert len(named) == len(set(named)) == 13
+    assert all(TEST.fullmatch(test) and "::" in test for test in named)
+
+
 def functions_of(path: Path) -> set[str]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
