@@ -28,6 +28,9 @@ WHERE_PRESENT = frozenset({"fid_fitted", "fid_interpolations"})
 WITHOUT_NOISE = frozenset({"rfid"})
 """Reconstructions are decoded posterior means: another seed gives the same ones again, and so tells nothing new."""
 
+BETWEEN_IMAGES = frozenset({"fid_interpolations"})
+"""Another seed takes other paths between the same real images."""
+
 LEVEL = 0.05
 
 
@@ -106,11 +109,11 @@ def compared(metric: str, pairs: Sequence[Pair], values: Sequence[Sequence[Mappi
         pairs: One pair of evaluations per seed.
         values: Of each pair, of each of the two: metric → value.
     """
-    from vaeval_core.metrics.paired_difference import mean_over_seeds, paired_difference
+    from vaeval_core.metrics.paired_difference import mean_over_seeds
 
     if metric in WITHOUT_NOISE:
         pairs, values = pairs[:1], values[:1]
-    differences, numbers = [], []
+    found = []
     for pair, given in zip(pairs, values, strict=True):
         one, other = (of_metric.get(metric) for of_metric in given)
         if one is None or other is None:
@@ -123,10 +126,9 @@ def compared(metric: str, pairs: Sequence[Pair], values: Sequence[Sequence[Mappi
                 )
                 reason = f"{record.checkpoint_name} (evaluation {record.evaluation_id}): {reason}"
                 return Comparison(metric, one.value, other.value, None, reason)
-        differences.append(paired_difference(one, other))
-        numbers.append((one.value, other.value))
-    together = mean_over_seeds(differences) if len(differences) > 1 else differences[0]
-    first, second = (sum(value or 0.0 for value in side) / len(side) for side in zip(*numbers, strict=True))
+        found.append((one, other))
+    together = mean_over_seeds(found)
+    first, second = (sum(value.value or 0.0 for value in side) / len(side) for side in zip(*found, strict=True))
     return Comparison(metric, first, second, together, together.reason)
 
 
@@ -224,7 +226,9 @@ def _sentence(each: Comparison, first: str, second: str, *, on_common_noise: boo
     if pair is None or pair.p_value is None:
         return f"cannot be told. {each.reason}"
     rests = f"on {count(pair.num_images, 'image')} of common noise"
-    if not on_common_noise:
+    if each.metric in BETWEEN_IMAGES:
+        rests = f"on {count(pair.num_images, 'path')} between common images"
+    elif not on_common_noise:
         rests = f"on {count(pair.num_images, 'image')} of each"
     elif each.metric in WITHOUT_NOISE:
         rests = f"on {count(pair.num_images, 'common image')}"

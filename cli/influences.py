@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from vaeval_core.types import Float64
 
 
+OF_PATHS = "fid_interpolations"
+"""The metric of paths between real images: which images follows from the protocol, and is not stored."""
+
+
 def with_influences(record: EvaluationRecord, artifacts: ArtifactStore) -> dict[str, MetricValue]:
     """Metric → its value, with influences where they were kept and can be read.
 
@@ -22,8 +26,18 @@ def with_influences(record: EvaluationRecord, artifacts: ArtifactStore) -> dict[
         record: With its scores.
         artifacts: Where the file is.
     """
+    from vaeval_core.generation.interpolation_pairs import path_ends
+
     influences = influences_in(record.influence, artifacts)
-    return {score.metric: replace(score.value, influence=influences.get(score.metric)) for score in record.scores}
+    ends = path_ends(record.protocol) if OF_PATHS in influences else None
+    return {
+        score.metric: replace(
+            score.value,
+            influence=influences.get(score.metric),
+            partners=ends if score.metric == OF_PATHS else None,
+        )
+        for score in record.scores
+    }
 
 
 def influences_in(file: StoredFile | None, artifacts: ArtifactStore) -> Mapping[str, Float64]:

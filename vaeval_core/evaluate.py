@@ -26,6 +26,7 @@ from vaeval_core.accumulators.feature_summary import FeatureSummary
 from vaeval_core.checkpoints.base import VaeAdapter
 from vaeval_core.evaluation_result import MetricValue, Score
 from vaeval_core.features.base import FeatureExtractor
+from vaeval_core.generation.interpolation_pairs import path_ends
 from vaeval_core.images.base import ImageSet
 from vaeval_core.metrics.base import IMPORTED_WITHOUT_ROWS, EvaluationSummary
 from vaeval_core.metrics.catalogue import METRICS, is_of_samples, needs_of, require_known
@@ -194,6 +195,7 @@ def merge_shards(
         spatial_rows=None
         if of_places is None
         else ShardRows(shards, "samples/spatial", (of_places.count, of_places.mean.size)),
+        partners={"interpolations": path_ends(protocol)} if "interpolations" in counts else {},
         values={name: collector.summary() for name, collector in values.items()},
         image_values=ImageValues(shards),
         latents=latents,

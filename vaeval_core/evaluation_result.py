@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
-from vaeval_core.types import Float64
+from vaeval_core.types import Float64, Int64
 
 ValueKind = Literal["finite", "nan", "inf", "not_applicable"]
 """`finite` carries a value; the others never do, so that no database or sort ever meets a NaN."""
@@ -27,6 +27,8 @@ class MetricValue:
         warnings: What a reader must know before using it, a sentence each.
         influence: What each image does to the number, (n,) float64 in image order with mean 0, or None. Two checkpoints
             compare as a pair by the difference of theirs (`metrics.paired_difference`). Not a part of what the value is.
+        partners: Of a stream of paths between real images, with the influences: the image at the end of each path, (n,); path i
+            starts at image i. Paths that share an end scatter together (`metrics.shared_images`).
     """
 
     value: float | None
@@ -38,6 +40,7 @@ class MetricValue:
     components: tuple[float, ...] = ()
     warnings: tuple[str, ...] = ()
     influence: Float64 | None = field(default=None, compare=False, repr=False)
+    partners: Int64 | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def of(
@@ -50,6 +53,7 @@ class MetricValue:
         components: tuple[float, ...] = (),
         warnings: tuple[str, ...] = (),
         influence: Float64 | None = None,
+        partners: Int64 | None = None,
     ) -> MetricValue:
         """Classify a computed float: NaN and infinities become kinds with a reason."""
         if math.isfinite(value):
@@ -61,6 +65,7 @@ class MetricValue:
                 components=components,
                 warnings=warnings,
                 influence=influence,
+                partners=partners,
             )
         kind: ValueKind = "nan" if math.isnan(value) else "inf"
         return cls(

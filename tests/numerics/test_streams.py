@@ -147,6 +147,30 @@ def test_arcs_are_another_protocol_with_other_scores() -> None:
     )
 
 
+def test_the_error_of_interpolations_knows_which_paths_share_an_image() -> None:
+    """Two neighbours of a path share an image with it, so a covariance comes on top of the variance of independent paths."""
+    model = linear_model()
+    images = images_of(model, normal(160))
+    protocol = a_protocol(images, ["fid_interpolations"])
+    found = evaluate(model, images, protocol)["fid_interpolations"]
+    after = interpolation_partners(protocol.seed, IndexRange(0, 160), 160, protocol.network_batch)
+    np.testing.assert_array_equal(found.partners, after)
+    assert found.influence is not None
+    alone = frechet_jackknife_error(model, images, protocol)
+    covariance = 2 * float(found.influence @ found.influence[after]) / (160 * 159)
+    assert covariance > 0
+    assert found.std_error == pytest.approx(np.sqrt(alone**2 + covariance), rel=1e-9)
+
+
+def frechet_jackknife_error(model: LinearGaussianVae, images: ImagesInMemory, protocol: Protocol) -> float:
+    """The error of the same features, as if no two images had anything in common."""
+    shard = measure_shard(model, images, EXTRACTOR, protocol, IndexRange(0, 160))
+    real = measure_reference_shard(images, EXTRACTOR, protocol, IndexRange(0, protocol.num_reference))
+    error = frechet_distance(shard["interpolations/features"], real["features"]).std_error
+    assert error is not None
+    return error
+
+
 def test_latents_with_a_hole_between_them_show_in_interpolations_alone() -> None:
     model = linear_model()
     latents = 0.3 * normal(200) + np.array([3.0, 0.0]) * np.where(np.arange(200) % 2, 1, -1)[:, None]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from vaeval_core.errors import InvalidInput, TooFewImages
+from vaeval_core.protocol import Protocol
 from vaeval_core.seeding import uniform
 from vaeval_core.types import Float64, IndexRange, Int64
 
@@ -59,6 +60,12 @@ def interpolation_partners(seed: int, index_range: IndexRange, num_images: int, 
         partners[ring - whole.start] = np.roll(ring, -1)
         start = block.stop
     return partners[index_range.start - whole.start : index_range.stop - whole.start]
+
+
+def path_ends(protocol: Protocol) -> Int64:
+    """The image at the end of each path of the stream, (n,), whose start is the image of the same number."""
+    count = protocol.num_interpolations
+    return interpolation_partners(protocol.seed, IndexRange(0, count), count, protocol.network_batch)
 
 
 def interpolation_fractions(seed: int, index_range: IndexRange) -> Float64:

@@ -22,6 +22,7 @@ from vaeval_core.metrics.latents import Latents
 from vaeval_core.metrics.measured_values import ImageValues
 from vaeval_core.metrics.reference_rows import ReferenceRows
 from vaeval_core.protocol import StreamName
+from vaeval_core.types import Int64
 
 IN_WORDS: dict[StreamName, str] = {
     "samples": "samples",
@@ -64,6 +65,7 @@ class EvaluationSummary:
         features: Stream → its features, merged.
         rows: Stream → its features one by one, for metrics that look at each; read anew from the shards each time.
         logits: Stream → its logits likewise, where the protocol asks for them and the extractor has them.
+        partners: Stream → for paths between real images, the number of the image at the end of each.
         spatial: Spatial features of samples, merged, where the protocol asks for them and the extractor has them.
         spatial_rows: The same one by one.
         spatial_reference: The Gaussian of those of real images; None where it is not known.
@@ -87,6 +89,7 @@ class EvaluationSummary:
     features: Mapping[StreamName, FeatureMoments | FeatureRows] = field(default_factory=dict)
     rows: Mapping[StreamName, FeatureBlocks] = field(default_factory=dict)
     logits: Mapping[StreamName, FeatureBlocks] = field(default_factory=dict)
+    partners: Mapping[StreamName, Int64] = field(default_factory=dict)
     spatial: FeatureMoments | FeatureRows | None = None
     spatial_rows: FeatureBlocks | None = None
     spatial_reference: GaussianFit | None = None

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from vaeval_core.types import Float64
+from vaeval_core.metrics.shared_images import ends_at
+from vaeval_core.types import Float64, Int64
 
 FEWEST_EFFECTIVE_IMAGES = 10
 
@@ -37,6 +38,14 @@ def effective_images(influence: Float64) -> float:
     return float(squares.sum() ** 2 / np.square(squares).sum())
 
 
-def unreliable(influence: Float64) -> str | None:
-    """Why no standard error is to be taken from these influences; None if one may."""
-    return None if effective_images(influence) >= FEWEST_EFFECTIVE_IMAGES else UNRELIABLE
+def unreliable(influence: Float64, partners: Int64 | None = None) -> str | None:
+    """Why no standard error is to be taken from these influences; None if one may.
+
+    Args:
+        influence: (n,), or (seeds, n) of which the mean over seeds counts.
+        partners: For paths between images, where each ends, likewise; then it is counted how many images there are, not paths.
+    """
+    of_images = influence.mean(axis=0) if influence.ndim > 1 else influence
+    if partners is not None:
+        of_images = ends_at(influence, partners)
+    return None if effective_images(of_images) >= FEWEST_EFFECTIVE_IMAGES else UNRELIABLE

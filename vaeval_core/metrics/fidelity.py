@@ -24,15 +24,19 @@ from vaeval_core.metrics.frechet import fit_gaussian, squared_frechet_distance
 from vaeval_core.metrics.frechet_jackknife import FEWEST_IMAGES, frechet_jackknife
 from vaeval_core.metrics.gaussian_fit import GaussianFit
 from vaeval_core.protocol import StreamName
-from vaeval_core.types import Float32, Float64
+from vaeval_core.types import Float32, Float64, Int64
 
 
-def frechet_distance(generated: Features, reference: Features | GaussianFit) -> MetricValue:
+def frechet_distance(
+    generated: Features, reference: Features | GaussianFit, *, partners: Int64 | None = None
+) -> MetricValue:
     """Squared Fréchet distance of generated to real features, with its standard error over generated images.
 
     Args:
         generated: (n, d), at once or in pieces. Pieces are read twice, and not held if n ≥ d.
         reference: (m, d) of the real images, or a Gaussian that was fitted to them.
+        partners: Where the generated images lie on paths between real ones: the number of the image at the end of each, (n,);
+            path i starts at image i. Then the error is over other real images, each of which ends several paths.
 
     Returns:
         `value` in squared feature units, ≥ 0, lower is better. `std_error`: how far it would scatter over other generated
@@ -46,7 +50,7 @@ def frechet_distance(generated: Features, reference: Features | GaussianFit) -> 
     blocks = as_blocks(generated, "generated")
     if not isinstance(reference, GaussianFit):
         reference = fit_gaussian(summarised(as_blocks(reference, "reference")))
-    return frechet_value(summarised(blocks), blocks, reference)
+    return frechet_value(summarised(blocks), blocks, reference, partners=partners)
 
 
 def summarised(blocks: CheckedBlocks) -> FeatureMoments | FeatureRows:
@@ -61,6 +65,8 @@ def frechet_value(
     features: FeatureMoments | FeatureRows,
     blocks: Iterable[Float32 | Float64] | None,
     reference: GaussianFit,
+    *,
+    partners: Int64 | None = None,
 ) -> MetricValue:
     """The same from what was summed before; without `blocks`, the rows themselves, there is no standard error of moments."""
     warnings = few_images_warnings(features.count, reference)
@@ -70,14 +76,15 @@ def frechet_value(
         distance = squared_frechet_distance(features, reference)
         return MetricValue.of(distance, num_images=features.count, warnings=warnings)
     jackknife = frechet_jackknife(features, blocks, reference)
-    reason = unreliable(jackknife.influence)
+    reason = unreliable(jackknife.influence, partners)
     return MetricValue.of(
         jackknife.distance,
         num_images=features.count,
-        std_error=None if reason else jackknife.std_error,
+        std_error=None if reason else jackknife.std_error_of(partners),
         bias=jackknife.bias if features.count >= 2 * reference.mean.size else None,
         warnings=(*warnings, reason) if reason else warnings,
         influence=jackknife.influence,
+        partners=partners,
     )
 
 
@@ -126,6 +133,8 @@ def _distance_of_stream(stream: StreamName, summary: EvaluationSummary, referenc
         return without_number
     features = summary.features[stream]
     rows = summary.rows.get(stream)
-    value = frechet_value(features, None if rows is None else as_blocks(rows, stream), reference)
+    value = frechet_value(
+        features, None if rows is None else as_blocks(rows, stream), reference, partners=summary.partners.get(stream)
+    )
     warnings = (*outside_warnings(summary, stream), *summary.notes.get(stream, ()), *value.warnings)
     return replace(value, warnings=warnings)

@@ -35,7 +35,8 @@ from vaeval_core.errors import InvalidInput, TooFewImages
 from vaeval_core.metrics.cross_spectrum import CrossSpectrum, cross_spectrum
 from vaeval_core.metrics.frechet import distance_of, require_comparable, total_variance
 from vaeval_core.metrics.gaussian_fit import GaussianFit, centred_rows
-from vaeval_core.types import Float32, Float64
+from vaeval_core.metrics.shared_images import variance_of_mean
+from vaeval_core.types import Float32, Float64, Int64
 
 FEWEST_IMAGES = 3
 """Leaving one out of two leaves no covariance."""
@@ -67,10 +68,15 @@ class FrechetJackknife:
 
     @property
     def std_error(self) -> float:
-        """Standard error of the distance over generated images; the reference stands."""
-        twice = float(np.square(self.influence).sum()) / (len(self.influence) * (len(self.influence) - 1))
+        """Standard error of the distance over generated images that have nothing in common; the reference stands."""
+        return self.std_error_of()
+
+    def std_error_of(self, partners: Int64 | None = None) -> float:
+        """The same of paths between images, where each ends; see `shared_images`."""
+        twice = variance_of_mean(self.influence)
         # Where all of the variance is of second order, it was counted twice: never take off more than that.
-        return float(np.sqrt(max(twice - self.second_order_variance, twice / 2)))
+        once = max(twice - self.second_order_variance, twice / 2)
+        return float(np.sqrt(once + variance_of_mean(self.influence, partners) - twice))
 
 
 def frechet_jackknife(

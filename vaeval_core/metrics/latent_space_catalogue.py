@@ -12,7 +12,7 @@ from vaeval_core.metrics.path_length import path_length_in_features, path_length
 OF_INTERPOLATIONS = (
     Metric(
         name="fid_interpolations",
-        version=1,
+        version=2,
         title="Fréchet distance of interpolations",
         unit="squared feature units",
         direction="lower",
@@ -21,7 +21,7 @@ OF_INTERPOLATIONS = (
     ),
     Metric(
         name="ppl",
-        version=1,
+        version=2,
         title="Perceptual path length",
         unit="squared feature units per path",
         direction="lower",
@@ -30,7 +30,7 @@ OF_INTERPOLATIONS = (
     ),
     Metric(
         name="ppl_pixels",
-        version=1,
+        version=2,
         title="Path length in pixels",
         unit="squared intensity per pixel and channel, per path",
         direction="lower",

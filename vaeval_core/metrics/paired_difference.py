@@ -5,9 +5,10 @@ cancels. With the influences ψ of each image on either number (`MetricValue.inf
 
     standard error of the difference = sd(ψ₁ - ψ₂)/√n
 
-which for similar checkpoints is a small part of what two separate standard errors would give. The interval and the p-value
-are those of Student's t with n - 1 degrees of freedom. Both numbers are biased by n being finite; what is compared is the mean
-of each at this n.
+which for similar checkpoints is a small part of what two separate standard errors would give. Of paths between images, and over
+several seeds, it is that of `shared_images`. The interval and the p-value are those of Student's t with n - 1 degrees of
+freedom, however many seeds there are: they may show the same n images. Both numbers are biased by n being finite; what is
+compared is the mean of each at this n.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import scipy
 from vaeval_core.errors import InvalidInput
 from vaeval_core.evaluation_result import MetricValue
 from vaeval_core.metrics.effective_images import unreliable
+from vaeval_core.metrics.shared_images import variance_of_mean
 from vaeval_core.types import Float64
 
 COVERAGE = 0.95
@@ -57,38 +59,48 @@ def paired_difference(first: MetricValue, second: MetricValue) -> PairedDifferen
     Raises:
         InvalidInput: One of them has no number or no influences, or they rest on different numbers of images.
     """
-    first_number, first_influence = _complete(first, "first")
-    second_number, second_influence = _complete(second, "second")
-    if first_influence.shape != second_influence.shape:
-        raise InvalidInput(
-            "Two values that rest on different numbers of images are no pair.",
-            received=f"{len(first_influence)} and {len(second_influence)} images",
-            expected="evaluations of one protocol",
-        )
-    difference = first_number - second_number
-    apart = first_influence - second_influence
-    count = len(apart)
-    reason = unreliable(apart)
-    if reason is not None:
-        return PairedDifference(difference=difference, num_images=count, reason=reason)
-    return _tested(difference, float(apart.std(ddof=1)) / math.sqrt(count), num_images=count, num_seeds=1)
+    return mean_over_seeds([(first, second)])
 
 
-def mean_over_seeds(pairs: Sequence[PairedDifference]) -> PairedDifference:
-    """The mean of the differences of one pair of checkpoints under several seeds, whose noise is independent.
+def mean_over_seeds(pairs: Sequence[tuple[MetricValue, MetricValue]]) -> PairedDifference:
+    """The mean of the differences of one pair of checkpoints under several seeds.
+
+    Args:
+        pairs: The first and the second value under each seed. What seeds have in common, real images, and what they draw anew
+            is told apart by the influences themselves; see `shared_images`.
 
     Raises:
-        InvalidInput: There is no pair.
+        InvalidInput: There is no pair, one of the values has no number or no influences, or they rest on different numbers of
+            images.
     """
     if not pairs:
         raise InvalidInput("There is nothing to take a mean of.", received="no pair", expected="one pair per seed")
-    difference = float(np.mean([pair.difference for pair in pairs]))
-    num_images = sum(pair.num_images for pair in pairs)
-    errors = [pair.std_error for pair in pairs if pair.std_error is not None]
-    if len(errors) < len(pairs):
-        reason = next(pair.reason for pair in pairs if pair.std_error is None)
+    complete = [(_complete(first, "first"), _complete(second, "second")) for first, second in pairs]
+    counts = [len(influence) for both in complete for _, influence in both]
+    if len(set(counts)) > 1:
+        raise InvalidInput(
+            "Two values that rest on different numbers of images are no pair.",
+            received=f"{' and '.join(map(str, dict.fromkeys(counts)))} images",
+            expected="evaluations of one protocol",
+        )
+    difference = float(np.mean([first - second for (first, _), (second, _) in complete]))
+    apart = np.stack([first - second for (_, first), (_, second) in complete])
+    ends = [first.partners for first, _ in pairs if first.partners is not None]
+    partners = np.stack(ends) if ends else None
+    num_images = apart.size
+    reason = unreliable(apart, partners)
+    if reason is not None:
         return PairedDifference(difference=difference, num_images=num_images, num_seeds=len(pairs), reason=reason)
-    return _tested(difference, math.hypot(*errors) / len(pairs), num_images=num_images, num_seeds=len(pairs))
+    std_error, degrees = math.sqrt(variance_of_mean(apart, partners)), apart.shape[1] - 1
+    reach = float(scipy.special.stdtrit(degrees, (1 + COVERAGE) / 2)) * std_error
+    return PairedDifference(
+        difference=difference,
+        num_images=num_images,
+        num_seeds=len(pairs),
+        std_error=std_error,
+        interval=(difference - reach, difference + reach),
+        p_value=p_value_of(difference, std_error, degrees),
+    )
 
 
 def p_value_of(difference: float, std_error: float, degrees: int) -> float:
@@ -107,16 +119,3 @@ def _complete(value: MetricValue, which: str) -> tuple[float, Float64]:
             next_step="evaluate the checkpoint again with this version of vaeval",
         )
     return value.value, value.influence
-
-
-def _tested(difference: float, std_error: float, *, num_images: int, num_seeds: int) -> PairedDifference:
-    degrees = num_images - num_seeds
-    reach = float(scipy.special.stdtrit(degrees, (1 + COVERAGE) / 2)) * std_error
-    return PairedDifference(
-        difference=difference,
-        num_images=num_images,
-        num_seeds=num_seeds,
-        std_error=std_error,
-        interval=(difference - reach, difference + reach),
-        p_value=p_value_of(difference, std_error, degrees),
-    )

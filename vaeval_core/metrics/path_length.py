@@ -10,20 +10,23 @@ from vaeval_core.errors import TooFewImages
 from vaeval_core.evaluation_result import MetricValue
 from vaeval_core.metrics.base import EvaluationSummary, absent, outside_warnings
 from vaeval_core.metrics.gaussian_fit import GaussianFit
-from vaeval_core.types import Float64
+from vaeval_core.metrics.shared_images import variance_of_mean
+from vaeval_core.types import Float64, Int64
 
 TRIMMED_PERCENT = 1
 """Left out at either end: a few paths that jump would decide the mean. As in the code of Karras et al. 2019."""
 
 
-def path_length(speeds: Float64) -> MetricValue:
+def path_length(speeds: Float64, partners: Int64 | None = None) -> MetricValue:
     """Mean squared speed over paths, without the lowest and the highest per cent.
 
     Args:
         speeds: (n,) what `feature_speed` or `pixel_speed` gave for all paths; n ≥ 2.
+        partners: The image at the end of each path, (n,), path i starting at image i; None for paths that share no image.
 
     Returns:
-        In the unit of the speeds, ≥ 0, lower is smoother. The standard error is that of the mean of what is left.
+        In the unit of the speeds, ≥ 0, lower is smoother. The standard error is that of a trimmed mean: what is left out
+        counts as if it were at the edge (Tukey and McLaughlin 1963); with `partners`, over other images.
 
     Raises:
         TooFewImages: Fewer than two paths.
@@ -36,7 +39,9 @@ def path_length(speeds: Float64) -> MetricValue:
     lowest = np.percentile(speeds, TRIMMED_PERCENT, method="lower")
     highest = np.percentile(speeds, 100 - TRIMMED_PERCENT, method="higher")
     kept = speeds[(lowest <= speeds) & (speeds <= highest)]
-    error = float(kept.std(ddof=1)) / np.sqrt(len(kept)) if len(kept) > 1 else None
+    at_the_edge = np.clip(speeds, lowest, highest)
+    influence = (at_the_edge - at_the_edge.mean()) * (len(speeds) / len(kept))
+    error = float(np.sqrt(variance_of_mean(influence, partners)))
     return MetricValue.of(float(kept.mean()), num_images=len(speeds), std_error=error)
 
 
@@ -93,4 +98,5 @@ def _of_interpolations(summary: EvaluationSummary, speeds: str) -> MetricValue:
     values = np.empty(0) if summary.image_values is None else summary.image_values.columns(speeds)[0]
     if not len(values):
         return absent("interpolations")
-    return path_length(values)
+    ends = summary.partners.get("interpolations")
+    return path_length(values, None if ends is None else ends[: len(values)])

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from cli.exit_codes import ExitCode
 from tests.unit.cli.conftest import SHAPE, UNREACHABLE_BROKER, Outcome, invoke, work_off_everything
 from vaeval_core.checkpoints.linear_gaussian import fit_linear_gaussian, linear_gaussian_vae
+from vaeval_core.generation.interpolation_pairs import interpolation_partners
 from vaeval_core.images.digits import digits_images
 from vaeval_core.types import IndexRange
 
@@ -25,6 +27,7 @@ Vaeval = Callable[..., Outcome]
 
 SIZES = ("--samples", "150", "--reconstructions", "100", "--reference", "200", "--extractor", "pixels-8x8")
 SIZES += ("--interpolations", "0", "--fitted", "0", "--noise-floor", "off")
+BETWEEN, PAIRS = "fid_interpolations", ((17, 18), (19, 20))
 WORSE, BETTER = "runs/step-8", "runs/step-12"
 
 
@@ -41,7 +44,8 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     8 – 10  two that differ in nothing that shows, and a worse one, with 400 samples
     11 – 14 two checkpoints under two protocols that differ in more than the seed
     15, 16  two checkpoints on other images than 1 to 14, the second with few of them
-    17      a checkpoint that nobody has evaluated yet
+    17 – 20 two checkpoints with 100 interpolations, under two seeds
+    21      a checkpoint that nobody has evaluated yet
     """
     home, models = tmp_path_factory.mktemp("compared"), tmp_path_factory.mktemp("models")
     runs = models / "runs"
@@ -74,6 +78,11 @@ def evaluated(tmp_path_factory: pytest.TempPathFactory) -> Path:
             submit(folder, *SIZES, "--samples", "100")
         submit(runs / "step-12", *SIZES, data="digits:train")
         submit(save(0.5, "few", "one"), *SIZES, "--samples", "20", data="digits:train")
+        for seed in ("0", "5"):
+            for name, offset in (("one", 0.33), ("two", 0.36)):
+                submit(
+                    save(offset, "between", name), *SIZES, "--samples", "0", "--interpolations", "100", "--seed", seed
+                )
         work_off_everything()
         submit(save(0.8, "late", "one"), *SIZES)
     return home
@@ -123,7 +132,14 @@ def test_people_read_which_one_is_better_and_what_that_rests_on(vaeval: Vaeval) 
     assert "fid (ids 1, 2): 150 images span at most 149 of 192 feature dimensions" in outcome.err
 
 
-def test_seeds_under_which_both_were_evaluated_count_together_where_there_is_noise(vaeval: Vaeval) -> None:
+def influence(home: Path, evaluation: int, name: str = "fid") -> np.ndarray:
+    (file,) = (home / "artifacts" / "evaluations" / str(evaluation)).glob("influence.*")
+    return load_file(file)[name]
+
+
+def test_seeds_under_which_both_were_evaluated_count_together_where_there_is_noise(
+    evaluated: Path, vaeval: Vaeval
+) -> None:
     together = vaeval("compare", "2", "1", "--json"), vaeval("compare", BETTER, WORSE, "--json")
     by_number, by_name = together
     assert [pair["seed"] for pair in by_number.document["pairs"]] == [0]
@@ -137,9 +153,31 @@ def test_seeds_under_which_both_were_evaluated_count_together_where_there_is_noi
     assert (found["num_seeds"], found["num_images"]) == (2, 300)
     for name in ("first", "second", "difference"):
         assert found[name] == pytest.approx(np.mean([each[name] for each in alone]))
-    assert found["std_error"] == pytest.approx(np.hypot(*(each["std_error"] for each in alone)) / 2)
+    apart = np.mean(
+        [influence(evaluated, 2) - influence(evaluated, 1), influence(evaluated, 4) - influence(evaluated, 3)], 0
+    )
+    assert found["std_error"] == pytest.approx(apart.std(ddof=1) / np.sqrt(150), rel=1e-9)
     assert "on 300 images of common noise under 2 seeds." in vaeval("compare", BETTER, WORSE).out
     assert metric(by_name, "rfid")["num_seeds"] == 1, "reconstructions are the same under every seed"
+
+
+def test_paths_between_the_same_images_are_no_new_images_under_another_seed(evaluated: Path, vaeval: Vaeval) -> None:
+    """Every product of two paths that share an end, in one seed or in two, is summed by itself."""
+    apart = np.stack([influence(evaluated, one, BETWEEN) - influence(evaluated, two, BETWEEN) for one, two in PAIRS])
+    paths = [
+        (value, {start, int(end)})
+        for seed, row in zip((0, 5), apart, strict=True)
+        for start, (value, end) in enumerate(
+            zip(row, interpolation_partners(seed, IndexRange(0, 100), 100, 32), strict=True)
+        )
+    ]
+    variance = sum(one * other for one, these in paths for other, those in paths if these & those) / 4 / 9900
+    outcome = vaeval("compare", "between/one", "between/two", "--json")
+    found = metric(outcome, BETWEEN)
+    assert found["std_error"] == pytest.approx(np.sqrt(variance), rel=1e-9)
+    assert (found["num_seeds"], found["num_images"]) == (2, 200)
+    words = " ".join(vaeval("compare", "between/one", "between/two").out.split())
+    assert "on 200 paths between common images under 2 seeds." in words
 
 
 def test_a_fingerprint_picks_one_of_several_seeds(vaeval: Vaeval) -> None:
@@ -206,7 +244,7 @@ def test_the_verdict_fits_the_terminal(vaeval: Vaeval) -> None:
         (("2", "nobody"), 4, "No finished evaluation has this number or checkpoint.", "nobody"),
         (("2", "77"), 4, "There is no evaluation with this number.", "77"),
         (("2", "1", "--fingerprint", "0123456789"), 4, "under this fingerprint.", "2, --fingerprint 0123456789"),
-        (("17", "2"), 2, "This evaluation has no scores to compare.", "17, which is queued"),
+        (("21", "2"), 2, "This evaluation has no scores to compare.", "21, which is queued"),
         (("late/one", "2"), 4, "No finished evaluation has this number or checkpoint.", "late/one"),
         (("twins/one", "2"), 2, "Several checkpoints have this name.", "twins/one, as evaluations 7, 6"),
     ],
