@@ -5,8 +5,10 @@ number came out lowest, so the comparisons are not those with one row that was n
 rows that are left and the best one, k(k + 1)/2. So a board of equal checkpoints shows any of them as worse in less than 5 of
 100 cases. Counting k comparisons instead, it would in 15 of 100 with ten rows, and in 53 with a hundred.
 
-Influences are read only where they can matter. By the triangle inequality the error of a difference is at most the sum of both
-standard errors; a row that is worse by enough of those is worse whatever its influences are:
+Influences are read only where they can matter. By the triangle inequality the error of a difference is at most the sum of what
+either's influences give by themselves. Standard errors are smaller than that by up to √2, as the second-order variance, which
+influences count twice, is taken off of them (`frechet_jackknife`); so √2 times their sum is a bound, and a row that is worse by
+enough of it is worse whatever its influences are:
 
     worse for certain   number - best number ≥ reach · (standard error + standard error of the best),   reach of `reach_of_ties`
 
@@ -31,6 +33,9 @@ Standing = Literal["best", "tied", "worse", "unknown"]
 
 LEVEL = 0.05
 
+MOST_TAKEN_OFF = math.sqrt(2)
+"""How many times a standard error the standard deviation of the influences over √n may be."""
+
 _ROUNDING = 1e-9
 """Share by which a reach is stretched: a row on its edge is compared rather than left out."""
 
@@ -46,11 +51,12 @@ def reach_of_ties(others: int, num_images: int) -> float:
         Above 0; infinite where nothing is too far.
 
     >>> round(reach_of_ties(1, 10_000), 2), round(reach_of_ties(100_000, 10_000), 2)
-    (1.96, 6.81)
+    (2.77, 9.63)
     """
     if num_images < 2 or others < 1:
         return math.inf
-    return float(-scipy.special.stdtrit(num_images - 1, LEVEL / _pairs(others) / 2)) * (1 + _ROUNDING)
+    quantile = float(-scipy.special.stdtrit(num_images - 1, LEVEL / _pairs(others) / 2))
+    return quantile * MOST_TAKEN_OFF * (1 + _ROUNDING)
 
 
 def standings(
@@ -71,6 +77,8 @@ def standings(
         complete: Place of a row → its value with influences, or the same without where there are none. Asked for few rows.
         others: Rows of the board that have a number, the best left out; None if all of them are in `values`.
         not_given: Rows within reach that are not in `values`.
+
+    Rows without influences are counted in the same way: leaving them out would make the others easier to tell apart.
     """
     ranked = [place for place, value in enumerate(values) if value.value is not None]
     result: list[Standing] = ["unknown"] * len(values)
@@ -80,18 +88,20 @@ def standings(
     result[best] = "best"
     comparisons = _pairs(len(ranked) - 1 if others is None else others)
     p_values: dict[int, float] = {}
+    not_told = not_given
     for place in (place for place in ranked if place != best):
         bound = _largest_p_value(values[place], values[best])
         if bound * comparisons > LEVEL:
             pair = complete(place), complete(best)
-            if any(value.influence is None for value in pair):
-                continue
-            compared = paired_difference(*pair).p_value
+            compared = None
+            if all(value.influence is not None for value in pair):
+                compared = paired_difference(*pair).p_value
             if compared is None:
+                not_told += 1  # it is one of the comparisons all the same
                 continue
             bound = compared
         p_values[place] = bound
-    adjusted_ones = holm_adjusted(list(p_values.values()), comparisons=lambda left: _pairs(left + not_given))
+    adjusted_ones = holm_adjusted(list(p_values.values()), comparisons=lambda left: _pairs(left + not_told))
     for place, adjusted in zip(p_values, adjusted_ones, strict=True):
         result[place] = "worse" if adjusted <= LEVEL else "tied"
     return tuple(result)
@@ -106,4 +116,5 @@ def _largest_p_value(worse: MetricValue, best: MetricValue) -> float:
     """What the p-value of the pair is at most, whatever the influences are."""
     if worse.std_error is None or best.std_error is None or worse.value is None or best.value is None:
         return 1.0
-    return p_value_of(worse.value - best.value, worse.std_error + best.std_error, worse.num_images - 1)
+    error = MOST_TAKEN_OFF * (worse.std_error + best.std_error)
+    return p_value_of(worse.value - best.value, error, worse.num_images - 1)

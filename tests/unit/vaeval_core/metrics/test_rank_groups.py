@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from vaeval_core.evaluation_result import MetricValue
-from vaeval_core.metrics.rank_groups import reach_of_ties, standings
+from vaeval_core.metrics.fidelity import frechet_distance
+from vaeval_core.metrics.gaussian_fit import GaussianFit
+from vaeval_core.metrics.paired_difference import paired_difference
+from vaeval_core.metrics.rank_groups import MOST_TAKEN_OFF, reach_of_ties, standings
 
 
 class Board:
@@ -101,6 +104,35 @@ def test_a_difference_that_one_image_decides_is_unknown() -> None:
     assert standings(board.values(), board.complete) == ("best", "unknown")
 
 
+def test_rows_that_cannot_be_told_are_comparisons_all_the_same() -> None:
+    """Otherwise a board would be told apart the more easily, the less is known of it."""
+    behind = COMMON + 0.1 * np.tile([1.0, -1.0], 50)
+    apart = float((behind - COMMON).std(ddof=1)) / 10 * 2.3
+    outlier = COMMON.copy()
+    outlier[0] += 50
+    known = [(5.0, COMMON), (5.0 + apart, behind)]
+    assert standings((board := Board(*known)).values(), board.complete) == ("best", "worse")
+    for untold in ((5.1, None), (5.1, outlier)):
+        board = Board(*known, *[untold] * 4)
+        assert standings(board.values(), board.complete) == ("best", "tied", *["unknown"] * 4)
+
+
+def test_the_bound_holds_of_distances_of_which_second_order_variance_is_taken_off() -> None:
+    """Checkpoints near the reference, one too wide and one too narrow: the sum of both errors is no bound."""
+    reference = GaussianFit(None, np.zeros(10), np.eye(10))
+    shares = []
+    for seed in range(20):
+        noise = np.random.default_rng(seed).normal(size=(2, 120, 10))
+        for one, other in ((noise[0] * 1.05, noise[0] * 0.95), (noise[0] * 1.05, noise[1]), (noise[0], noise[1])):
+            pair = frechet_distance(one, reference), frechet_distance(other, reference)
+            errors = [value.std_error for value in pair]
+            found = paired_difference(*pair).std_error
+            assert found is not None
+            assert None not in errors
+            shares.append(found / sum(errors))
+    assert 1.05 < max(shares) <= MOST_TAKEN_OFF
+
+
 def test_a_board_of_one_and_a_board_without_numbers() -> None:
     alone = Board((5.0, COMMON))
     assert standings(alone.values(), alone.complete) == ("best",)
@@ -164,7 +196,7 @@ class TestAPartOfTheBoard:
     def test_the_more_rows_the_farther_the_reach(self) -> None:
         reaches = [reach_of_ties(others, 500) for others in (1, 10, 1000, 100_000)]
         assert reaches == sorted(reaches)
-        assert reaches[0] == pytest.approx(1.9647, abs=1e-4), "Student's t, 499 degrees of freedom, 97.5 %"
+        assert reaches[0] == pytest.approx(1.9647 * np.sqrt(2), abs=1e-4), "Student's t, 499 degrees of freedom, 97.5 %"
 
     def test_without_others_or_without_a_spread_nothing_is_too_far(self) -> None:
         assert reach_of_ties(0, 500) == reach_of_ties(5, 1) == np.inf
