@@ -44,7 +44,7 @@ class Part:
         value: Its number.
         against: The distance below it, or None for the first.
         gap: How far above that it is, without the bias of finite numbers; None if that cannot be told.
-        std_error: Of the gap, as if the two were independent.
+        std_error: Of the gap, as if the two were independent; None where that of either is unreliable.
         meaning: What makes the gap.
     """
 
@@ -82,11 +82,17 @@ def attribution(scores: Sequence[Score]) -> list[Part]:
 
 def lines(parts: Sequence[Part]) -> list[tuple[str, ...]]:
     """Cells for a table: stream, name and number of the distance, gap and what makes it."""
+    from vaeval_core.metrics.effective_images import why_withheld
+
     return [
         (
             part.stream,
             part.metric,
-            with_error(part.value.value or 0.0, part.value.std_error),
+            with_error(
+                part.value.value or 0.0,
+                part.value.std_error,
+                is_unreliable=why_withheld(part.value.warnings) is not None,
+            ),
             "" if part.against is None else "–" if part.gap is None else f"{part.gap:+.3g}" + _error(part.std_error),
             part.meaning,
         )
@@ -163,10 +169,12 @@ def _advice(decoder: float, latents: float, prior: float) -> str:
 
 
 def _told(part: Part) -> str:
-    """The gap, or `nothing` where it is below 0 or within two standard errors of it."""
+    """The gap, or `nothing` where it is below 0 or within two standard errors of it; where no error is known, as it is."""
     gap = part.gap or 0.0
+    if part.std_error is None and gap > 0:
+        return f"{gap:+.3g}{_error(None)}"
     return f"{gap:+.3g}" if gap > 2 * (part.std_error or 0.0) else "nothing"
 
 
 def _error(std_error: float | None) -> str:
-    return "" if std_error is None else f" ± {std_error:.2g}"
+    return " ± unreliable" if std_error is None else f" ± {std_error:.2g}"

@@ -15,6 +15,7 @@ from cli.board_columns import USUAL, ScoreColumn
 from cli.number_formats import count, id_list, with_error
 from cli.seed_boards import alike_but_for_seed, evaluation_seed_boards, print_seed_boards
 from cli.ties import Row, Ties, about_ties, ties_among
+from cli.withheld_errors import with_reasons
 
 if TYPE_CHECKING:
     from scheduler.store.artifacts import ArtifactStore
@@ -75,6 +76,7 @@ def print_tables(
         top: Rows of each table of means; None for all.
     """
     several = alike_but_for_seed(rows) if several is None else several
+    rows = with_reasons(rows, reads, scores)
     records = _records(reads, rows, several)
     for number, board in enumerate(by_fingerprint(rows)):
         if number:
@@ -227,7 +229,10 @@ def _rank_text(row: Row, ties: Ties) -> str:
 
 def _score_text(row: Row, column: str) -> str:
     value = row[column]
-    return "–" if value is None else with_error(value, row.get(f"{column}_std_error"))
+    if value is None:
+        return "–"
+    withheld = row.get(f"{column}_std_error_reason")
+    return with_error(value, row.get(f"{column}_std_error"), is_unreliable=withheld is not None)
 
 
 def _text(value: object) -> str:

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from vaeval_core.evaluation_result import MetricValue
     from vaeval_core.metrics.paired_difference import PairedDifference
 
-COMPARED = ("fid", "rfid", "fid_fitted", "fid_interpolations")
+COMPARED = ("fid", "rfid", "fid_fitted", "fid_interpolations", "sfid")
 """Metrics of which it is kept what each image does to them."""
 
-WHERE_PRESENT = frozenset({"fid_fitted", "fid_interpolations"})
+WHERE_PRESENT = frozenset({"fid_fitted", "fid_interpolations", "sfid"})
 """Those of which not a word is lost where the protocol does not have them."""
 
 WITHOUT_NOISE = frozenset({"rfid"})
@@ -200,10 +200,10 @@ def _print(pairs: list[Pair], comparisons: list[Comparison]) -> None:
 
 def _warnings(record: EvaluationRecord) -> dict[str, list[str]]:
     """Metric → what is to be known of its value; that its own error is unreliable says nothing about the difference's."""
-    from vaeval_core.metrics.effective_images import UNRELIABLE
+    from vaeval_core.metrics.effective_images import why_withheld
 
     return {
-        score.metric: [sentence for sentence in score.value.warnings if sentence != UNRELIABLE]
+        score.metric: [sentence for sentence in score.value.warnings if why_withheld([sentence]) is None]
         for score in record.scores
         if score.metric in COMPARED
     }
@@ -214,7 +214,7 @@ def _cells(each: Comparison) -> list[str]:
     return [
         each.metric,
         *("–" if number is None else significant(number) for number in (each.first, each.second)),
-        "–" if pair is None else with_error(pair.difference, pair.std_error),
+        "–" if pair is None else with_error(pair.difference, pair.std_error, is_unreliable=pair.std_error is None),
         "–" if pair is None or pair.interval is None else " to ".join(significant(end, 3) for end in pair.interval),
         "–" if pair is None or pair.p_value is None else p_value(pair.p_value),
     ]

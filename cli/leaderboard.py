@@ -22,6 +22,7 @@ from cli.seed_boards import (
     training_seed_boards,
 )
 from cli.ties import Row, Ties, ties_among
+from cli.withheld_errors import with_reasons, withheld_errors
 from vaeval_core.errors import InvalidInput, NotFound
 
 
@@ -144,6 +145,8 @@ def leaderboard(
         ties = Ties() if output is Format.CSV else ties_among(chosen, reads, application.artifacts)
         if columns is not None:
             chosen = with_scores(chosen, reads, scores)
+        if output is Format.MARKDOWN:
+            chosen = with_reasons(chosen, reads, scores)
         if output is Format.JSON:
             records = reads.evaluations(_ids(several)) if several else ()
             rendering.document(
@@ -151,6 +154,7 @@ def leaderboard(
                 {
                     "rows": [dict(row) for row in chosen],
                     "standings": {str(number): standing for number, standing in ties.standings.items()},
+                    "withheld_errors": {str(n): why for n, why in withheld_errors(chosen, reads, scores).items()},
                     "over_seeds": [
                         board.best(top).as_document() for board in evaluation_seed_boards(several, records, metrics)
                     ],

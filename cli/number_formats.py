@@ -20,12 +20,21 @@ def significant(value: float, digits: int = 4) -> str:
     return f"{value:.{max(digits - 1 - magnitude, 0)}f}"
 
 
-def with_error(value: float, std_error: float | None) -> str:
+def with_error(value: float, std_error: float | None, *, is_unreliable: bool = False) -> str:
     """A value and its standard error, the error with two digits and the value cut at the same place.
+
+    Args:
+        value: The number.
+        std_error: Its standard error, None where there is none.
+        is_unreliable: Whether there is none because it would be unreliable.
 
     >>> with_error(12.3456, 0.5678), with_error(0.0123456, 0.000234), with_error(1234.5, 56.0), with_error(3.0, None)
     ('12.35 ± 0.57', '0.01235 ± 0.00023', '1234 ± 56', '3.000')
+    >>> with_error(3.0, None, is_unreliable=True)
+    '3.000 ± unreliable'
     """
+    if is_unreliable:
+        return f"{significant(value)} ± unreliable"
     if std_error is None or not math.isfinite(std_error) or std_error < 0:
         return significant(value)
     if std_error == 0:  # where all images are alike: known exactly, which is another thing than not known

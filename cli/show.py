@@ -96,6 +96,7 @@ def told(attempts: Sequence[FailedAttempt], *, latest: int = 6) -> list[str]:
 
 def _document(record: EvaluationRecord) -> dict[str, Any]:
     from cli.status import as_document
+    from vaeval_core.metrics.effective_images import why_withheld
 
     return {
         **as_document(record),
@@ -110,6 +111,7 @@ def _document(record: EvaluationRecord) -> dict[str, Any]:
                 "version": score.version,
                 "value": score.value.value,
                 "std_error": score.value.std_error,
+                "std_error_reason": why_withheld(score.value.warnings),
                 "bias": score.value.bias,
                 "num_images": score.value.num_images,
                 "kind": score.value.kind,
@@ -213,6 +215,7 @@ def _took(record: EvaluationRecord) -> str:
 
 def _print_scores(scores: Sequence[Score]) -> None:
     from vaeval_core.metrics.catalogue import METRICS
+    from vaeval_core.metrics.effective_images import why_withheld
 
     has_bias = any(score.value.bias is not None for score in scores)
     columns = [
@@ -229,7 +232,9 @@ def _print_scores(scores: Sequence[Score]) -> None:
     )
     for score in scores:
         metric, value = METRICS.get(score.metric), score.value
-        shown = with_error(value.value, value.std_error) if value.value is not None else value.kind.replace("_", " ")
+        shown = value.kind.replace("_", " ")
+        if value.value is not None:
+            shown = with_error(value.value, value.std_error, is_unreliable=why_withheld(value.warnings) is not None)
         rows.append(
             (
                 score.metric,

@@ -52,25 +52,25 @@ def evaluate(
 
 
 def test_scores_of_a_vae_with_known_answers() -> None:
-    images = real_images(90)
+    images = real_images(110)
     protocol = protocol_for(images, EXTRACTOR, metric_versions(), seed=4)
-    result = evaluate(TwoPixelVae(log_variance=np.log(4.0)), images, protocol, list(plan_shards(90, 32)))
+    result = evaluate(TwoPixelVae(log_variance=np.log(4.0)), images, protocol, list(plan_shards(110, 32)))
 
-    pixels = images.array.reshape(90, 2) / 255
+    pixels = images.array.reshape(110, 2) / 255
     # The first pixel is reconstructed exactly, the second is always ½.
     errors = np.square(pixels[:, 1] - 0.5) / 2
     assert result["mse"].value == pytest.approx(errors.mean(), rel=1e-6)
-    assert result["mse"].std_error == pytest.approx(errors.std(ddof=1) / np.sqrt(90), rel=1e-6)
-    assert result["mse"].num_images == 90
+    assert result["mse"].std_error == pytest.approx(errors.std(ddof=1) / np.sqrt(110), rel=1e-6)
+    assert result["mse"].num_images == 110
     divergences = 0.5 * (np.square(pixels[:, 0] - 0.5) + 4 - 1 - np.log(4))
     assert result["kl"].value == pytest.approx(divergences.mean(), rel=1e-6)
     assert result["kl"].components == pytest.approx([divergences.mean()], rel=1e-6)
-    grey = np.abs(np.rint(0.5 * 255) - images.array.reshape(90, 2)[:, 1])
+    grey = np.abs(np.rint(0.5 * 255) - images.array.reshape(110, 2)[:, 1])
     ratios = 10 * np.log10(255**2 / (grey**2 / 2))
     assert result["psnr"].value == pytest.approx(ratios.mean(), rel=1e-9)
 
     # FID of two 2-d Gaussians of which one is flat: tr √(S₁S₂) = √(s₁₁ · (S₂)₁₁).
-    noise = standard_normal(4, "samples", IndexRange(0, 90), 1)[:, 0]
+    noise = standard_normal(4, "samples", IndexRange(0, 110), 1)[:, 0]
     drawn = np.rint(np.clip(noise + 0.5, 0, 1) * 255) / 255
     covariance = np.cov(pixels.T)
     shift = np.array([drawn.mean(), np.rint(0.5 * 255) / 255]) - pixels.mean(axis=0)
@@ -176,9 +176,9 @@ class Logits(TwoPixelVae):
 
 
 def test_values_outside_the_range_are_a_warning_on_every_metric_of_the_stream() -> None:
-    images = real_images(64)
+    images = real_images(100)
     protocol = protocol_for(images, EXTRACTOR, metric_versions())
-    result = evaluate(Logits(), images, protocol, [IndexRange(0, 64)])
+    result = evaluate(Logits(), images, protocol, [IndexRange(0, 100)])
     # Three images of four have one of their two pixels outside.
     sentence = "37.5% of the values that the decoder gives for {} lie outside [0, 1]"
     for name in ("rfid", "mse", "cross_entropy", "psnr"):
@@ -211,9 +211,9 @@ def test_a_hair_outside_the_range_is_no_warning(bright: float, warnings: int) ->
             pixels: Float32 = np.where(super().decode(latents) > 0.5, bright, 0.0).astype(np.float32)
             return pixels
 
-    images = real_images(40)
+    images = real_images(100)
     protocol = protocol_for(images, EXTRACTOR, metric_versions())
-    result = evaluate(Overshooting(), images, protocol, [IndexRange(0, 40)])
+    result = evaluate(Overshooting(), images, protocol, [IndexRange(0, 100)])
     assert len(result["mse"].warnings) == len(result["fid"].warnings) == warnings
 
 
@@ -283,7 +283,9 @@ def test_a_missing_shard_is_noticed() -> None:
 def test_a_metric_of_another_version_is_refused() -> None:
     images = real_images(40)
     protocol = protocol_for(images, EXTRACTOR, {"fid": 99})
-    with pytest.raises(InvalidInput, match=r"Received: fid version 99 Expected: fid version 1"):
+    with pytest.raises(
+        InvalidInput, match=r"Received: fid version 99 Expected: fid version 2, rfid version 2, mse version 1"
+    ):
         evaluate(TwoPixelVae(), images, protocol, [IndexRange(0, 40)])
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from vaeval_core.errors import InvalidInput, TooFewImages
+from vaeval_core.metrics.effective_images import why_withheld
 from vaeval_core.metrics.fidelity import frechet_distance
 from vaeval_core.metrics.gaussian_fit import GaussianFit
 
@@ -90,6 +91,23 @@ def test_an_error_that_few_images_decide_is_left_out_with_a_warning() -> None:
     assert result.std_error is None
     assert result.warnings[-1].startswith("The standard error is unreliable and left out")
     assert result.influence is not None, "against another checkpoint with the same outlier it may tell enough"
+
+
+def test_below_a_hundred_images_a_distance_has_no_error_and_the_reason_is_said() -> None:
+    result = frechet_distance(features(99, 3, 2.0), features(300, 3))
+    assert result.std_error is None
+    assert result.warnings == (
+        "The standard error is unreliable and left out: that of a distance needs 100 images. Evaluate more images.",
+    )
+    assert why_withheld(result.warnings) == result.warnings[0]
+    assert frechet_distance(features(100, 3, 2.0), features(300, 3)).std_error is not None
+
+
+@pytest.mark.parametrize(("count", "is_said"), [(119, True), (120, False)])
+def test_below_two_images_per_feature_a_row_says_that_its_error_is_on_the_safe_side(count: int, is_said: bool) -> None:
+    result = frechet_distance(features(count, 60, 2.0), features(200, 60))
+    assert result.std_error is not None
+    assert any("on the safe side" in warning for warning in result.warnings) is is_said
 
 
 def test_two_images_have_a_distance_without_an_error() -> None:

@@ -88,16 +88,23 @@ def test_the_second_order_variance_of_isotropic_gaussians() -> None:
     assert second_order_variance(features, np.full(d, sigma * tau)) == pytest.approx(expected, rel=1e-12)
 
 
-def test_below_as_many_images_as_features_the_second_order_variance_is_reduced() -> None:
+def test_the_second_order_variance_of_rows_is_that_of_their_moments() -> None:
     rows = np.random.default_rng(3).normal(size=(10, 40))
     values = np.linspace(1, 2, 9)
     of_rows = second_order_variance(FeatureRows(rows), values)
-    of_moments = second_order_variance(FeatureMoments.from_rows(rows), values)
-    assert of_rows == pytest.approx(of_moments, rel=1e-9)
+    assert of_rows == pytest.approx(second_order_variance(FeatureMoments.from_rows(rows), values), rel=1e-9)
     harmonic = np.outer(values, values) / np.add.outer(values, values)
     pairs = 2 * np.square(harmonic)[np.triu_indices(9)].sum()
-    whole = (2 * np.square(np.cov(rows.T)).sum() + pairs) / 100
-    assert of_rows == pytest.approx(whole * (10 / 40) ** 2, rel=1e-9)
+    assert of_rows == pytest.approx((2 * np.square(np.cov(rows.T)).sum() + pairs) / 100, rel=1e-9)
+
+
+@pytest.mark.parametrize(("count", "is_taken_off"), [(24, True), (23, False), (10, False)])
+def test_below_two_images_per_feature_nothing_is_taken_off(count: int, is_taken_off: bool) -> None:
+    rows = np.random.default_rng(3).normal(size=(count, 12))
+    result = jackknife(rows, gaussian_reference(12), FeatureRows if count < 12 else FeatureMoments)
+    first_order = result.influence.std(ddof=1) / np.sqrt(count)
+    assert bool(result.std_error < first_order * 0.999) is is_taken_off
+    assert result.std_error <= first_order * (1 + 1e-12)
 
 
 class TestRepeatedDraws:
@@ -121,7 +128,6 @@ class TestRepeatedDraws:
             pytest.param(320, 16, 1.3, 0.2, False, id="many-normal"),
             pytest.param(320, 16, 1.3, 0.2, True, id="many-rectified"),
             pytest.param(48, 16, 1.5, 0.5, False, id="three-times-the-dimension"),
-            pytest.param(12, 32, 1.3, 0.2, False, id="fewer-than-dimensions"),
             pytest.param(320, 16, 1.0, 0.0, False, id="equal-distributions"),
         ],
     )
@@ -131,6 +137,16 @@ class TestRepeatedDraws:
         results = self.draws(count, dimension, scale, shift, rectified)
         scatter = np.std([result.distance for result in results], ddof=1)
         assert np.mean([result.std_error for result in results]) == pytest.approx(scatter, rel=0.2)
+
+    @pytest.mark.parametrize(
+        ("count", "dimension", "scale"), [(40, 96, 1.3), (96, 96, 1.3), (100, 64, 1.0), (40, 96, 1.0)]
+    )
+    def test_below_two_images_per_feature_the_error_is_on_the_safe_side(
+        self, count: int, dimension: int, scale: float
+    ) -> None:
+        results = self.draws(count, dimension, scale, 0.0, rectified=False)
+        scatter = np.std([result.distance for result in results], ddof=1)
+        assert 0.85 * scatter < np.mean([result.std_error for result in results]) < 1.75 * scatter
 
     def test_the_distance_less_its_bias_is_on_average_the_distance_of_the_distributions(self) -> None:
         count, dimension, scale, shift = 96, 12, 1.3, 0.2

@@ -56,11 +56,11 @@ EXTRACTOR = Placed(2)
 
 
 def protocol(*metrics: str, extractor: PixelExtractor = EXTRACTOR) -> Protocol:
-    return protocol_for(IMAGES, extractor, metric_versions(metrics), num_samples=70)
+    return protocol_for(IMAGES, extractor, metric_versions(metrics), num_samples=105)
 
 
 def measured(chosen: Protocol, extractor: PixelExtractor = EXTRACTOR, size: int = 32) -> tuple[list[ShardArrays], ...]:
-    shards = [measure_shard(Pale(), IMAGES, extractor, chosen, part) for part in plan_shards(90, size)]
+    shards = [measure_shard(Pale(), IMAGES, extractor, chosen, part) for part in plan_shards(105, size)]
     real = [measure_reference_shard(IMAGES, extractor, chosen, part) for part in plan_shards(90, size)]
     return shards, real
 

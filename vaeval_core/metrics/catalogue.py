@@ -31,7 +31,7 @@ METRICS: dict[str, Metric] = {
     for metric in (
         Metric(
             name="fid",
-            version=1,
+            version=2,
             title="Fréchet distance of samples",
             unit="squared feature units",
             direction="lower",
@@ -40,7 +40,7 @@ METRICS: dict[str, Metric] = {
         ),
         Metric(
             name="rfid",
-            version=1,
+            version=2,
             title="Fréchet distance of reconstructions",
             unit="squared feature units",
             direction="lower",
@@ -151,7 +151,7 @@ METRICS: dict[str, Metric] = {
         ),
         Metric(
             name="sfid",
-            version=1,
+            version=2,
             title="Fréchet distance of spatial features",
             unit="squared feature units",
             direction="lower",

@@ -6,10 +6,13 @@ A standard error taken from influences ψ says how far a mean of ψ scatters, if
 
 n equal influences count as n, one that outweighs all others counts as 1; normal ones count as n/3. Intervals were measured to
 cover too little where there are fewer than ten (benchmarks/uncertainty.py): with twenty images, or with features of which a
-handful of images has all. Then there is no standard error, and a warning says so.
+handful of images has all. Intervals of a distance also cover too little below a hundred images where few directions hold most
+of the spread, for its distribution is skew then. In either case there is no standard error, and a warning says so.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -18,11 +21,22 @@ from vaeval_core.types import Float64, Int64
 
 FEWEST_EFFECTIVE_IMAGES = 10
 
-UNRELIABLE = (
-    f"The standard error is unreliable and left out: it would rest on fewer than {FEWEST_EFFECTIVE_IMAGES} of the images. "
-    "Evaluate more images."
+FEWEST_IMAGES_OF_A_DISTANCE = 100
+
+_WITHHELD = "The standard error is unreliable and left out: "
+
+UNRELIABLE = f"{_WITHHELD}it would rest on fewer than {FEWEST_EFFECTIVE_IMAGES} of the images. Evaluate more images."
+"""The warning, or the reason, where a few images decide."""
+
+TOO_FEW_FOR_A_DISTANCE = (
+    f"{_WITHHELD}that of a distance needs {FEWEST_IMAGES_OF_A_DISTANCE} images. Evaluate more images."
 )
-"""The warning, or the reason, where there is no standard error."""
+"""The warning where all images together are few."""
+
+
+def why_withheld(warnings: Iterable[str]) -> str | None:
+    """The warning that says why a value has no standard error; None if it has one, or never has."""
+    return next((sentence for sentence in warnings if sentence.startswith(_WITHHELD)), None)
 
 
 def effective_images(influence: Float64) -> float:

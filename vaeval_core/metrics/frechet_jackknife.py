@@ -19,7 +19,9 @@ What comes of it (Efron 1982; on the variance, Efron and Stein 1981):
     variance of d²  variance of the pseudo-values / n, never too small on average, as it counts second-order terms twice
     bias of d²      (n - 1)(mean of d²₋ᵢ - d²), exact to first order in 1/n
 
-The second-order variance is estimated as for normal features, and taken off once: see `second_order_variance`.
+From two images per feature on, the second-order variance is estimated as for normal features, and taken off once: see
+`second_order_variance`. With fewer images nothing is known well enough to be taken off: the error is then too large rather than
+too small, up to 1.6 times (benchmarks/uncertainty.py).
 """
 
 from __future__ import annotations
@@ -58,7 +60,8 @@ class FrechetJackknife:
         influence: Pseudo-values, (n,) float64 in image order, with mean 0. Their standard deviation over √n is the
             standard error of the distance to first order; those of two distances on the same noise can be subtracted.
         bias: By how much the distance exceeds, on average, that of infinitely many images.
-        second_order_variance: Part of the variance that the influences count twice.
+        second_order_variance: Part of the variance that the influences count twice; 0 below two images per feature, where it
+            is not known.
     """
 
     distance: float
@@ -113,7 +116,9 @@ def frechet_jackknife(
         distance=distance_of(features, reference, spectrum.nuclear_norm),
         influence=influence,
         bias=(features.count - 1) * mean,
-        second_order_variance=second_order_variance(features, spectrum.values),
+        second_order_variance=second_order_variance(features, spectrum.values)
+        if is_calibrated(features.count, features.mean.size)
+        else 0.0,
     )
 
 
@@ -122,7 +127,7 @@ def second_order_variance(features: FeatureMoments | FeatureRows, values: Float6
 
         (2 tr Σ₁² + 2 Σ_{k≤l} (sₖ sₗ/(sₖ + sₗ))²)/n²
 
-    Estimated values s span more than the true ones as long as n is not above d; there the estimate is reduced by (n/d)².
+    The estimated values s span more than the true ones as long as n is not well above d: see `is_calibrated`.
     """
     if isinstance(features, FeatureRows):
         factor = centred_rows(features)
@@ -131,8 +136,12 @@ def second_order_variance(features: FeatureMoments | FeatureRows, values: Float6
         squared_trace = float(np.square(features.covariance).sum())
     harmonic = np.outer(values, values) / np.add.outer(values, values)
     pairs = float(np.square(harmonic).sum() + np.square(values / 2).sum())
-    share = min(1.0, (features.count / features.mean.size) ** 2)
-    return share * (2 * squared_trace + pairs) / features.count**2
+    return (2 * squared_trace + pairs) / features.count**2
+
+
+def is_calibrated(count: int, dimension: int) -> bool:
+    """Whether there are images enough for error and bias to be known; if not, the error is on the safe side."""
+    return count >= 2 * dimension
 
 
 def _changes(

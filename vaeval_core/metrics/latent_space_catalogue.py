@@ -42,7 +42,7 @@ OF_INTERPOLATIONS = (
 OF_FITTED = (
     Metric(
         name="fid_fitted",
-        version=1,
+        version=2,
         title="Fréchet distance of draws from the fitted mixture",
         unit="squared feature units",
         direction="lower",

@@ -48,6 +48,18 @@ def test_gaps_are_of_distances_without_their_bias() -> None:
     (_, fitted, _) = attribution(scores(rfid=12.0, fid=35.0, fid_fitted=few))
     assert fitted.gap == (24.0 - 5.0) - (12.0 - 1.0)
     assert fitted.std_error is None
+    assert [line[3] for line in lines(attribution(scores(rfid=12.0, fid=35.0, fid_fitted=few)))][1] == "+8 ± unreliable"
+
+
+def test_a_gap_without_an_error_is_not_told_as_if_it_were_certain() -> None:
+    few = {
+        name: MetricValue.of(number, num_images=90) for name, number in (("rfid", 1.0), ("fid_fitted", 1.5), ("fid", 2))
+    }
+    (sentence,) = sentences(attribution(scores(**few)))
+    assert (
+        "+0.5 ± unreliable comes of drawing latents instead of encoding them, and +0.5 ± unreliable of the prior"
+        in sentence
+    )
 
 
 def test_different_numbers_of_images_without_known_bias_have_no_gap() -> None:

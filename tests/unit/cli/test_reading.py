@@ -31,7 +31,7 @@ LEADERBOARD_COLUMNS = {"checkpoint", "step", "fid", "rfid", "mse", "kl", "psnr",
 def test_the_leaderboard_as_json_has_the_columns_of_the_view(vaeval: Vaeval, finished: Outcome) -> None:
     document = vaeval("leaderboard", "--json").document
     view = vaeval("sql", "SELECT * FROM leaderboard", "--json").document
-    assert list(document) == ["schema", "rows", "standings", "over_seeds"]
+    assert list(document) == ["schema", "rows", "standings", "withheld_errors", "over_seeds"]
     assert document["schema"] == "vaeval.leaderboard/1"
     assert list(document["rows"][0]) == view["columns"]
     assert set(document["rows"][0]) >= LEADERBOARD_COLUMNS
@@ -41,6 +41,27 @@ def test_the_leaderboard_as_json_has_the_columns_of_the_view(vaeval: Vaeval, fin
 
 def test_format_json_is_the_same_as_json(vaeval: Vaeval, finished: Outcome) -> None:
     assert vaeval("leaderboard", "--format", "json") == vaeval("leaderboard", "--json")
+
+
+def test_an_error_that_is_withheld_is_said_to_be_unreliable_wherever_it_would_stand(
+    vaeval: Vaeval, finished: Outcome
+) -> None:
+    reason = "The standard error is unreliable and left out: that of a distance needs 100 images. Evaluate more images."
+    board = vaeval("leaderboard", "--json").document
+    assert {row["fid_std_error"] for row in board["rows"]} == {None}
+    assert board["withheld_errors"] == {
+        str(row["evaluation"]): {"fid": reason, "rfid": reason} for row in board["rows"]
+    }
+    assert vaeval("leaderboard", "--columns", "mse", "--json").document["withheld_errors"] == {}
+    (fid,) = [score for score in vaeval("show", "1", "--json").document["scores"] if score["metric"] == "fid"]
+    assert (fid["std_error"], fid["std_error_reason"]) == (None, reason)
+    (mse,) = [score for score in vaeval("show", "1", "--json").document["scores"] if score["metric"] == "mse"]
+    assert (mse["std_error"] is None, mse["std_error_reason"]) == (False, None)
+    for outcome in (vaeval("leaderboard"), vaeval("leaderboard", "--format", "markdown"), vaeval("show", "1")):
+        assert "± unreliable" in outcome.out
+    compared = vaeval("compare", "1", "2")
+    assert "± unreliable" in compared.out
+    assert "fid: cannot be told. The standard error is unreliable" in compared.out
 
 
 def test_more_latents_reconstruct_better(vaeval: Vaeval, finished: Outcome) -> None:
@@ -56,8 +77,8 @@ def test_the_table_says_what_is_compared(vaeval: Vaeval, finished: Outcome) -> N
     assert "pixels-8x8" in lines[0]
     assert "seed 0" in lines[0]
     assert lines[1].split()[:3] == ["RANK", "CHECKPOINT", "STEP"]
-    assert [line.split()[0] for line in lines[2:]] == ["1", "2"]
-    assert "±" in lines[2]
+    assert [line.split()[0] for line in lines[2:]] == ["1", "2?"]
+    assert " ± unreliable " in lines[2], "forty images are too few for the error of a distance"
     assert "not comparable to published FID" in outcome.err
 
 
@@ -186,6 +207,7 @@ def test_an_empty_leaderboard_says_how_to_fill_it(vaeval: Vaeval) -> None:
         "schema": "vaeval.leaderboard/1",
         "rows": [],
         "standings": {},
+        "withheld_errors": {},
         "over_seeds": [],
     }
 
