@@ -36,10 +36,10 @@ test: install ## everything: lint and all tests
 every-test: install
 	@$(ONE_THREAD_EACH) $(BIN)/python -m pytest --numprocesses 3 $(BY_FILE)
 
-backends: install ## PyTorch, JAX and torch-fidelity beside TensorFlow: installs them, then the tests that compare with them
+backends: install ## PyTorch, JAX, torch-fidelity and lpips beside TensorFlow: installs them, then the tests that compare with them
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev,jax,torch]' tqdm
 	@# Without what torchvision asks for: a build of it for another PyTorch will do, for none of its operators is called.
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps torch-fidelity torchvision
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps torch-fidelity torchvision lpips
 	@$(BIN)/python -m pytest -p no:xdist --strict-markers -m backend tests/numerics
 
 chaos: install ## seeded failures on both databases: 200 simulated schedules and 40 of real processes each; an hour

@@ -43,6 +43,7 @@ class Wish:
     seeds: str | None = None
     extractor: str | None = None
     weights: Path | None = None
+    lpips_weights: Path | None = None
     noise_floor: str = "auto"
     resize: bool = False
     likelihood: str | None = None
@@ -125,6 +126,14 @@ def gather(
     if not is_published(extractor.name, extractor.weights_digest, settings.home / "weights"):
         request = request.model_copy(update={"name": f"{request.name}{OWN_WEIGHTS}{extractor.weights_digest[:12]}"})
 
+    lpips = None
+    if wish.lpips_weights is not None:
+        from vaeval_core.features.lpips_weights import import_lpips_weights
+
+        lpips = import_lpips_weights(wish.lpips_weights, settings.home / "weights")
+        said = f"lpips={lpips.network}-{lpips.weights_digest[:12]}"
+        request = request.model_copy(update={"name": f"{request.name},{said}"})
+
     from scheduler.submission import forward_passes, prepare, without_duplicates
     from vaeval_core.shard_plan import DEFAULT_SHARD_SIZE
 
@@ -139,6 +148,7 @@ def gather(
         priority=wish.priority,
         shard_size=wish.shard_size or DEFAULT_SHARD_SIZE,
         imported=imported,
+        lpips=lpips,
     )
     floor = noise_floor(wish, requests, images, settings)
     requests += floor.requests

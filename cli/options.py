@@ -109,6 +109,14 @@ Weights = Annotated[
         help="Weights of the feature network. Default: those in VAEVAL_HOME, fetched if they are not there.",
     ),
 ]
+LpipsWeights = Annotated[
+    Path | None,
+    typer.Option(
+        "--lpips-weights",
+        metavar="FILE",
+        help="Score reconstructions by LPIPS too, with these weights; see `vaeval weights list`. Default: no LPIPS.",
+    ),
+]
 Resize = Annotated[
     bool,
     typer.Option(

@@ -38,7 +38,7 @@ def list_(as_json: Json = False) -> None:
     rendering.note(f"The folder is {folder}. Extractors that are not listed need no file.")
     for entry in entries:
         if entry.status in {"absent", "incomplete"}:
-            rendering.note(f"`vaeval weights fetch {entry.name}` brings it from {entry.urls[0]}")
+            rendering.note(_how_to_get(entry))
 
 
 def fetch(
@@ -71,7 +71,12 @@ def import_(
         typer.Argument(metavar="PATH", help="A published file under any name, or a converted one of another machine."),
     ],
     name: Annotated[
-        str | None, typer.Option("--as", metavar="NAME", help="Extractor that it is for. Default: told by its format.")
+        str | None,
+        typer.Option(
+            "--as",
+            metavar="NAME",
+            help="What it is for: an extractor, or lpips. Default: told by its format, and never lpips.",
+        ),
     ] = None,
     allow_unverified: Annotated[
         bool, typer.Option("--allow-unverified", help="Take a file whose digest nobody publishes.")
@@ -89,13 +94,15 @@ def import_(
     Examples:
       vaeval weights import inception-2015-12-05.tgz
       vaeval weights import mine.h5 --as inception-v3-keras --allow-unverified
+      vaeval weights import lpips-vgg.pth --as lpips
     """
     from vaeval_core.features.weights_catalogue import import_weights_file
 
     entry = import_weights_file(path, _folder(), name, allow_unverified=allow_unverified)
     _print_one("weights.import", entry, as_json=as_json)
     if entry.status == "unverified":
-        rendering.note(f"Nobody vouches for these weights. Use them: `--extractor {entry.name} --weights {path}`")
+        use = f"--lpips-weights {path}" if entry.name == "lpips" else f"--extractor {entry.name} --weights {path}"
+        rendering.note(f"Nobody vouches for these weights. Use them: `{use}`")
 
 
 def verify(as_json: Json = False) -> None:
@@ -125,6 +132,15 @@ def verify(as_json: Json = False) -> None:
         rendering.note(f"{entry.path} is damaged. Next: `vaeval weights fetch {entry.name}`, or import the file again.")
     if code is not ExitCode.OK:
         raise typer.Exit(code)
+
+
+def _how_to_get(entry: WeightsEntry) -> str:
+    if entry.urls:
+        return f"`vaeval weights fetch {entry.name}` brings it from {entry.urls[0]}"
+
+    from vaeval_core.features.lpips_weights import HOW_TO_GET
+
+    return f"{entry.name} is a metric of reconstructions. For its weights, {HOW_TO_GET}; then `--lpips-weights lpips-vgg.pth`"
 
 
 def _folder() -> Path:

@@ -26,12 +26,12 @@ from scheduler.store.base import (
 )
 from scheduler.store.references import ImportedReferenceEntry
 from vaeval_core.checkpoints.base import CheckpointDescription
-from vaeval_core.errors import ImagesRejected, ServiceUnreachable
+from vaeval_core.errors import ImagesRejected, InvalidInput, ServiceUnreachable
 from vaeval_core.images.base import ImageSet
 from vaeval_core.images.factor_labels import factors_of
 from vaeval_core.metrics.catalogue import default_metrics, metric_versions
-from vaeval_core.presets import ProtocolRequest
-from vaeval_core.protocol import ExtractorSpec, ImageFit, Protocol
+from vaeval_core.presets import LPIPS, ProtocolRequest
+from vaeval_core.protocol import ExtractorSpec, ImageFit, PerceptualSpec, Protocol
 from vaeval_core.shard_plan import DEFAULT_SHARD_SIZE, plan_shards
 from vaeval_core.types import ImageShape, IndexRange
 
@@ -84,6 +84,7 @@ def prepare(
     priority: int = 0,
     shard_size: int = DEFAULT_SHARD_SIZE,
     imported: ImportedReferenceEntry | None = None,
+    lpips: PerceptualSpec | None = None,
 ) -> list[EvaluationRequest]:
     """Bind checkpoints to a protocol each and plan their shards; nothing is stored.
 
@@ -97,6 +98,7 @@ def prepare(
         priority: Higher goes first.
         shard_size: Images per shard; changes no score.
         imported: The statistics that `request.imported_reference` names.
+        lpips: What LPIPS is computed with; None leaves it out, unless the request names it.
 
     Returns:
         Requests, all seeds of a checkpoint together, in the order of the checkpoints.
@@ -104,8 +106,15 @@ def prepare(
     Raises:
         ImagesRejected: The images do not fit a checkpoint's input and `request.resize` is off.
         TooFewImages: The request or the data set has too few.
-        InvalidInput: The request names a metric that does not exist.
+        InvalidInput: The request names a metric that does not exist, or leaves out the one that there are weights for.
     """
+    if lpips is not None and request.metrics is not None and LPIPS not in request.metrics:
+        raise InvalidInput(
+            "Weights of LPIPS are given, and the protocol leaves LPIPS out.",
+            received=f"metrics: {', '.join(request.metrics)}",
+            expected=f"{LPIPS} among the metrics of the protocol",
+            next_step=f"add {LPIPS} to `metrics`, or leave --lpips-weights out",
+        )
     checkpoints, _ = without_duplicates(descriptions)
     dataset = DatasetEntry(digest=images.digest, uri=images.uri, name=images.name, num_images=len(images))
     _require_fit(images, checkpoints, "crop-bicubic" if request.resize else "exact")
@@ -114,7 +123,8 @@ def prepare(
     # Kept: nothing of a protocol depends on the checkpoint but the shape of its images, and a sweep has one.
     @cache
     def planned(image_shape: ImageShape, seed: int) -> tuple[Protocol, ShardPlan, ShardPlan]:
-        metrics = _usual_metrics(request, images, image_shape) if request.metrics is None else request.metrics
+        usual = (*_usual_metrics(request, images, image_shape), *(() if lpips is None else (LPIPS,)))
+        metrics = usual if request.metrics is None else request.metrics
         protocol = request.model_copy(update={"seed": seed}).resolve(
             dataset_digest=images.digest,
             dataset_size=len(images),
@@ -122,6 +132,7 @@ def prepare(
             extractor=extractor,
             metrics=metric_versions(metrics),
             imported_digest=None if imported is None else imported.digest,
+            lpips=lpips,
         )
         of_reference = plan_shards(protocol.num_reference, shard_size) if imported is None else ()
         return protocol, plan_shards(protocol.num_images, shard_size), of_reference

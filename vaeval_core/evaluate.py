@@ -26,6 +26,7 @@ from vaeval_core.accumulators.feature_summary import FeatureSummary
 from vaeval_core.checkpoints.base import VaeAdapter
 from vaeval_core.evaluation_result import MetricValue, Score
 from vaeval_core.features.base import FeatureExtractor
+from vaeval_core.features.perceptual_distance import PerceptualDistance
 from vaeval_core.generation.interpolation_pairs import path_ends
 from vaeval_core.images.base import ImageSet
 from vaeval_core.metrics.base import IMPORTED_WITHOUT_ROWS, EvaluationSummary
@@ -60,6 +61,7 @@ def measure_shard(
     *,
     on_progress: Callable[[int], None] = lambda images_done: None,
     second_stage: Callable[[Callable[[], SecondStage]], SecondStage] = lambda fit: fit(),
+    perceptual: PerceptualDistance | None = None,
 ) -> ShardArrays:
     """Run every stream of the protocol for the image numbers of a range.
 
@@ -73,6 +75,7 @@ def measure_shard(
             takes long. May raise to stop.
         second_stage: Called once if the range has images of the stream `fitted`, with a function that fits; may call it, or
             give back what it gave for another shard of the same checkpoint and protocol.
+        perceptual: The distance that `protocol.lpips` names, if it names one.
 
     Returns:
         For each stream what `streams.base.soundness` gives, and `pictures/*` uint8. As far as the metrics of the protocol
@@ -98,6 +101,7 @@ def measure_shard(
         extractor=extractor,
         protocol=protocol,
         needs=needs_of(protocol.metrics),
+        perceptual=perceptual,
         on_life=lambda: on_progress(done),
     )
     draws_any = index_range.up_to(protocol.num_fitted) is not None

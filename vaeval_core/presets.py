@@ -12,10 +12,21 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vaeval_core.errors import InvalidInput, NotFound, TooFewImages
 from vaeval_core.likelihood import Likelihood
-from vaeval_core.protocol import METRICS_OF_DRAWS, ExtractorSpec, ImageFit, PathKind, Precision, Protocol
+from vaeval_core.protocol import (
+    METRICS_OF_DRAWS,
+    ExtractorSpec,
+    ImageFit,
+    PathKind,
+    PerceptualSpec,
+    Precision,
+    Protocol,
+)
 from vaeval_core.settings_file import NotSettings, read_settings
 from vaeval_core.types import ImageShape
 from vaeval_core.wrong_values import shortly, told
+
+LPIPS = "lpips"
+"""The metric that needs weights of its own."""
 
 DEFAULT_EXTRACTOR = "inception-v3-random"
 
@@ -70,6 +81,7 @@ class ProtocolRequest(BaseModel):
         extractor: ExtractorSpec,
         metrics: dict[str, int],
         imported_digest: str | None = None,
+        lpips: PerceptualSpec | None = None,
     ) -> Protocol:
         """Bind the request to a data set, an image shape and extractor weights.
 
@@ -80,6 +92,7 @@ class ProtocolRequest(BaseModel):
             extractor: The feature network that `extractor` names.
             metrics: Name → version.
             imported_digest: Content of the statistics that `imported_reference` names.
+            lpips: What LPIPS is computed with, where weights of it were given.
 
         Raises:
             TooFewImages: The data set, or what is asked of it, has fewer than two images.
@@ -125,6 +138,7 @@ class ProtocolRequest(BaseModel):
             num_draws=self.draws if not METRICS_OF_DRAWS.isdisjoint(metrics) else 0,
             likelihood=self.likelihood,
             imported_reference=imported_digest,
+            lpips=lpips if LPIPS in metrics else None,
         )
 
 

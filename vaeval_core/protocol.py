@@ -33,6 +33,8 @@ ImageFit = Literal["exact", "crop-bicubic"]
 Precision = Literal["float32", "bfloat16"]
 """Arithmetic of a feature network: float32 is what published numbers are computed in; bfloat16 is quicker and shifts FID."""
 
+PerceptualNetwork = Literal["alex", "vgg"]
+"""Network whose outputs LPIPS compares; as the package of its authors names them."""
 
 REFERENCE_STATISTICS: dict[str, tuple[int, frozenset[str]]] = {
     "pairs": (1, frozenset({"kid", "precision", "recall", "density", "coverage", "authenticity"})),
@@ -51,6 +53,7 @@ _WHERE_NOTHING_IS_SAID: dict[str, Any] = {
     "interpolation_path": "linear",
     "num_fitted": 0,
     "imported_reference": None,
+    "lpips": None,
 }
 """Fields that came later, with the values at which they change no number: left out then, so that fingerprints stay."""
 
@@ -79,6 +82,18 @@ class ExtractorSpec(_Frozen):
     dimension: int = Field(ge=1)
 
 
+class PerceptualSpec(_Frozen):
+    """What LPIPS is computed with.
+
+    Attributes:
+        network: Whose outputs are compared.
+        weights_digest: Digest of its weights and of those of the comparison.
+    """
+
+    network: PerceptualNetwork
+    weights_digest: Sha256
+
+
 class Protocol(_Frozen):
     """One way to evaluate any checkpoint; see the module text.
 
@@ -101,6 +116,7 @@ class Protocol(_Frozen):
         quantisation: How decoder output becomes uint8.
         network_batch: Images per network call.
         imported_reference: Digest of the statistics that stand for the features of real images; None if they are computed.
+        lpips: What LPIPS is computed with; None where no weights of it were given.
     """
 
     dataset_digest: Sha256
@@ -121,6 +137,7 @@ class Protocol(_Frozen):
     interpolation_path: PathKind = "linear"
     num_fitted: int = Field(default=0, ge=0)
     imported_reference: Sha256 | None = None
+    lpips: PerceptualSpec | None = None
 
     @model_serializer(mode="wrap")
     def _without_what_is_not_said(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:

@@ -17,8 +17,9 @@ from scheduler.store.artifacts import ArtifactStore
 from scheduler.store.base import CheckpointLocation
 from vaeval_core.checkpoints.base import VaeAdapter
 from vaeval_core.features.base import FeatureExtractor
+from vaeval_core.features.perceptual_distance import PerceptualDistance
 from vaeval_core.images.base import ImageSet
-from vaeval_core.protocol import ExtractorSpec
+from vaeval_core.protocol import ExtractorSpec, PerceptualSpec
 from vaeval_core.streams.fitted import SecondStage
 
 _LOG = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ class LoadedModels:
         # Shards of one checkpoint come together, so two suffice where two evaluations overlap at their ends.
         self._adapters: _MostRecent[VaeAdapter] = _MostRecent(2)
         self._extractors: _MostRecent[FeatureExtractor] = _MostRecent(2)
+        self._perceptual: _MostRecent[PerceptualDistance] = _MostRecent(1)
         self._images: _MostRecent[ImageSet] = _MostRecent(2)
         self._second_stages: _MostRecent[SecondStage] = _MostRecent(2)
 
@@ -78,6 +80,19 @@ class LoadedModels:
         from vaeval_core.features.catalogue import load_extractor
 
         return self._extractors.get(spec, lambda: load_extractor(spec, self._weights_folder))
+
+    def perceptual(self, spec: PerceptualSpec | None) -> PerceptualDistance | None:
+        """The distance that LPIPS is; None where the protocol names none.
+
+        Raises:
+            WeightsUnavailable: Its weights are not on this machine.
+        """
+        if spec is None:
+            return None
+
+        from vaeval_core.features.perceptual_distance import load_perceptual_distance
+
+        return self._perceptual.get(spec, lambda: load_perceptual_distance(spec, self._weights_folder))
 
     def images(self, uri: str, digest: str) -> ImageSet:
         """The real images.

@@ -190,6 +190,7 @@ class ShardRunner:
                 claim.index_range,
                 on_progress=on_progress,
                 second_stage=lambda fit: self._models.second_stage(checkpoint, claim.protocol.fingerprint, fit),
+                perceptual=self._models.perceptual(claim.protocol.lpips),
             )
         return arrays, time.perf_counter() - started
 

@@ -18,7 +18,7 @@ from cli.main import program
 from scheduler.settings import VARIABLES
 from vaeval_core.checkpoints.sidecar import CheckpointSettings
 from vaeval_core.features.catalogue import EXTRACTOR_NAMES
-from vaeval_core.features.weights_catalogue import WEIGHTS_NAMES
+from vaeval_core.features.weights_catalogue import PUBLISHED_NAMES
 from vaeval_core.images.array_file import ARRAY_SUFFIXES
 from vaeval_core.metrics.catalogue import METRICS
 from vaeval_core.presets import DEFAULT_EXTRACTOR, PRESETS, ProtocolRequest
@@ -246,7 +246,7 @@ def test_the_help_of_options_has_every_name_and_number_that_the_program_has() ->
         assert suffix in options["--data"]
     assert f"Default: {DEFAULT_SHARD_SIZE}." in options["--shard-size"]
     weights = next(option.help for option in COMMANDS[("weights", "fetch")].params if option.metavar == "NAME")
-    for name in WEIGHTS_NAMES:
+    for name in PUBLISHED_NAMES:
         assert name in weights
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from vaeval_core.features.accepted_images import check_images
 from vaeval_core.features.base import FeatureExtractor
+from vaeval_core.features.full_precision import require_full_float32
 from vaeval_core.features.resize import OVERSHOOTS, resize_matrix
 from vaeval_core.protocol import ExtractorSpec, Precision
 from vaeval_core.shard_plan import NETWORK_BATCH
@@ -46,7 +47,7 @@ class NetworkExtractor(FeatureExtractor):
         *,
         batch: int = NETWORK_BATCH,
     ) -> None:
-        _require_full_float32()
+        require_full_float32()
         self._spec = spec
         self._network = network if spec.precision == "float32" else _in_precision(network, spec.precision)
         self._scale_pixels = scale_pixels
@@ -141,23 +142,3 @@ def _in_precision(network: Any, precision: Precision) -> Any:
     copy.set_weights(network.get_weights())
     copy.trainable = False
     return copy
-
-
-def _require_full_float32() -> None:
-    """Tell the backend not to round float32 to TensorFloat-32 on a GPU, which it does unasked: ten bits, other features."""
-    import keras
-
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        tf.config.experimental.enable_tensor_float_32_execution(False)
-    elif backend == "jax":
-        import jax
-
-        jax.config.update("jax_default_matmul_precision", "highest")
-    elif backend == "torch":
-        import torch
-
-        torch.backends.cuda.matmul.allow_tf32 = False
-        torch.backends.cudnn.allow_tf32 = False

@@ -1,29 +1,23 @@
 """The 2015 Inception weights out of a PyTorch state dict, as pytorch-fid and torch-fidelity publish them.
 
-PyTorch is needed to open the file, once; afterwards there is a converted one. It is opened with `weights_only=True`: a
-state dict is a pickle, and a pickle that is opened whole may run any program. What is in it is then renamed and turned
-round: PyTorch keeps kernels as (out, in, rows, columns), the graph as (rows, columns, in, out).
+PyTorch is needed to open the file (`torch_file`), once; afterwards there is a converted one. What is in it is renamed and
+turned round: PyTorch keeps kernels as (out, in, rows, columns), the graph as (rows, columns, in, out).
 
 Source of the names: the modules of torch-fidelity's InceptionV3, which follow torchvision's.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from vaeval_core.errors import InvalidInput
 from vaeval_core.features.converted_weights import Tensors, checked
 from vaeval_core.features.inception_v3_architecture import kernel_shapes
+from vaeval_core.features.torch_file import read_tensors_by_name
 from vaeval_core.types import Float32
-
-SAFE_SINCE = (2, 6)
-"""Before this PyTorch release a file could run a program although weights_only was on (CVE-2025-32434)."""
 
 _STEM = {
     "conv": "Conv2d_1a_3x3",
@@ -105,16 +99,13 @@ def read_state_dict(path: Path) -> Tensors:
     Raises:
         InvalidInput: PyTorch is not installed or too old, or the file is no state dict of this network.
     """
-    _require_torch(path)
-    import torch
-
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise _rejected(path, f"PyTorch says: {' '.join(str(error).split())[:300]}") from error
-    if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise _rejected(path, f"it holds {type(state).__name__}, not tensors by name")
-    return convert_state_dict({str(name): _values(str(name), tensor, path) for name, tensor in state.items()}, path)
+    state = read_tensors_by_name(
+        path,
+        _rejected,
+        instead="the same weights as classify_image_graph_def.pb",
+        again=f"vaeval weights import {path}",
+    )
+    return convert_state_dict(state, path)
 
 
 def convert_state_dict(state: Mapping[str, Float32], path: Path) -> Tensors:
@@ -162,39 +153,10 @@ def _module(scope: str) -> str:
     return f"{module}.{branches[branch]}"
 
 
-def _values(name: str, tensor: Any, path: Path) -> Float32:
-    try:
-        values: Float32 = tensor.detach().numpy()
-    except (TypeError, RuntimeError) as error:
-        # NumPy has no bfloat16, and no arrays that are sparse or have no values at all.
-        raise _rejected(path, f"{name} is {tensor.dtype}, {tensor.layout}: {error}") from error
-    return values
-
-
 def _turned(value: Float32) -> Float32:
     if value.ndim == 4:
         return value.transpose(2, 3, 1, 0)
     return value.T
-
-
-def _require_torch(path: Path) -> None:
-    if importlib.util.find_spec("torch") is None:
-        raise InvalidInput(
-            "Reading a PyTorch file needs PyTorch, which is not installed.",
-            received=str(path),
-            expected="pip install 'vaeval[torch]', or the same weights as classify_image_graph_def.pb",
-            next_step=f"pip install 'vaeval[torch]', then: vaeval weights import {path}",
-        )
-    import torch
-
-    release = tuple(int(number) for number in re.findall(r"\d+", torch.__version__)[:2])
-    if release < SAFE_SINCE:
-        raise InvalidInput(
-            "This release of PyTorch cannot be trusted with a file of unknown origin.",
-            received=f"PyTorch {torch.__version__}",
-            expected=f"PyTorch {'.'.join(map(str, SAFE_SINCE))} or newer",
-            next_step="pip install --upgrade 'vaeval[torch]'",
-        )
 
 
 def _rejected(path: Path, found: str) -> InvalidInput:

@@ -1,4 +1,4 @@
-"""All weights that extractors need a file for, by the extractor's name: what `vaeval weights` shows and does.
+"""All weights that are in files, by the extractor or metric that needs them: what `vaeval weights` shows and does.
 
 The work is done where the weights of one extractor are at home (`fid_weights`, `keras_applications`); here is what
 they have in common, an entry of `_WEIGHTS` each.
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from vaeval_core.errors import InvalidInput
-from vaeval_core.features import fid_weights, keras_applications, keras_weights_file
+from vaeval_core.errors import InvalidInput, WeightsUnavailable
+from vaeval_core.features import fid_weights, keras_applications, keras_weights_file, lpips_weights
 from vaeval_core.features.converted_weights import holds_converted, source_of
 from vaeval_core.features.published_file import PublishedFile
 from vaeval_core.features.published_weights import require_file, unreadable
@@ -30,7 +30,7 @@ class WeightsEntry:
     """One weights file, or the place where one is missing.
 
     Attributes:
-        name: Extractor that it is for.
+        name: Extractor, or metric, that it is for.
         status: `verified`: its source has the digest that its publisher gives. `unverified`: a file of the user's own.
             `incomplete`: a download that broke off. `absent`: nothing is here. `damaged`: not what its name says.
         path: Where it is; None if absent.
@@ -91,10 +91,22 @@ _WEIGHTS: dict[str, _Weights] = {
             path, folder, allow_unverified=allow_unverified
         ),
     ),
+    "lpips": _Weights(
+        sources=lambda: (),
+        label=lambda: "lpips",
+        pattern=lpips_weights.PATTERN,
+        holds=lpips_weights.holds_lpips,
+        find=lambda folder, on_progress: _not_published(),
+        # Nobody publishes the whole file, so there is nothing that a permission could be asked for.
+        take=lambda path, folder, allow_unverified: lpips_weights.import_lpips_weights(path, folder).weights_digest,
+    ),
 }
 
 WEIGHTS_NAMES: tuple[str, ...] = tuple(_WEIGHTS)
-"""Extractors that need a file."""
+"""Extractors, and the metric, that need a file."""
+
+PUBLISHED_NAMES: tuple[str, ...] = tuple(name for name, weights in _WEIGHTS.items() if weights.sources())
+"""Those whose file can be fetched."""
 
 
 def list_weights(folder: Path) -> tuple[WeightsEntry, ...]:
@@ -174,6 +186,15 @@ def is_published(name: str, digest: str, folder: Path) -> bool:
     return target is not None and target.stem == digest
 
 
+def _not_published() -> str:
+    raise WeightsUnavailable(
+        "Nobody publishes the weights of LPIPS in one file.",
+        received="lpips",
+        expected="a state dict that the lpips package writes",
+        next_step=f"{lpips_weights.HOW_TO_GET}, then: vaeval run ... --lpips-weights lpips-vgg.pth",
+    )
+
+
 def _verified(entry: WeightsEntry, store: WeightsFolder) -> WeightsEntry:
     weights = _WEIGHTS[entry.name]
     is_whole = entry.digest is not None and weights.holds(store, entry.digest)
@@ -213,7 +234,7 @@ def _entries(name: str, store: WeightsFolder) -> list[WeightsEntry]:
 
 
 def _source_name(weights: _Weights, path: Path, *, is_verified: bool) -> str | None:
-    if path.suffix == ".safetensors":
+    if path.suffix in {".safetensors", ".lpips"}:
         source = source_of(path)
         return None if source is None else source.name
     return weights.sources()[0].name if is_verified else None

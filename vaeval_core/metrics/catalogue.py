@@ -186,6 +186,7 @@ ONLY_ON_REQUEST = frozenset(
     {
         "inception_score",  # says something of few kinds of images only
         "fid_infinity",  # asks fifteen times for what `fid` says of its own bias
+        "lpips",  # needs a file of weights, and is asked for with it
         "ms_ssim",  # for images of 176 pixels and more
         "codebook_usage",  # these are for VQ models
         "codebook_perplexity",

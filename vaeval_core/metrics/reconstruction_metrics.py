@@ -7,16 +7,27 @@ from __future__ import annotations
 
 from typing import Literal
 
+from vaeval_core.features.lpips_architecture import ARCHITECTURES
 from vaeval_core.measurements.multiscale_similarity import SMALLEST_SIDE
 from vaeval_core.measurements.structural_similarity import WINDOW
 from vaeval_core.metrics.base import Metric
 from vaeval_core.metrics.image_means import NO_RECONSTRUCTIONS, TOO_SMALL, MeanOverImages
+
+PERCEPTUAL_DISTANCE = "perceptual_distance"
+"""Measured by a network of its own, where its weights were given; see `features.perceptual_distance`."""
+
+NO_PERCEPTUAL_DISTANCE = (
+    "It needs weights, given with --lpips-weights, and images of at least "
+    + " or ".join(f"{each.smallest_side} ({name})" for name, each in ARCHITECTURES.items())
+    + " pixels on a side."
+)
 
 _INTENSITY = "intensity per pixel and channel"
 _SQUARED = "squared intensity per pixel and channel"
 _MISSING = {
     "structural_similarity": TOO_SMALL.format(smallest=WINDOW),
     "multiscale_similarity": TOO_SMALL.format(smallest=SMALLEST_SIDE),
+    PERCEPTUAL_DISTANCE: NO_PERCEPTUAL_DISTANCE,
 }
 _NOT_CLAMPED = {"squared_error", "summed_squared_error", "absolute_error", "cross_entropy_floor"}
 """Measurements in which a value that is not finite shows by itself."""
@@ -58,10 +69,13 @@ _OF_MEANS = (
     _metric("ms_ssim", "multiscale_similarity", "Multiscale structural similarity", "similarity", "higher"),
 )
 
+LPIPS = _metric("lpips", PERCEPTUAL_DISTANCE, "Learned perceptual distance (LPIPS)", "perceptual distance")
+
 _WITH_A_DRAW = (MEAN_SQUARED_ERROR, CROSS_ENTROPY, PEAK_SIGNAL_TO_NOISE, *_OF_MEANS)
 
 RECONSTRUCTION_METRICS: tuple[Metric, ...] = (
     *_OF_MEANS,
+    LPIPS,
     *(
         _metric(
             f"{metric.name}_drawn",

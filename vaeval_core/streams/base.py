@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from vaeval_core.checkpoints.base import VaeAdapter
 from vaeval_core.features.base import FeatureExtractor
+from vaeval_core.features.perceptual_distance import PerceptualDistance
 from vaeval_core.generation.aligned_batches import pad_to_batch, take_from_batch
 from vaeval_core.images.base import ImageSet
 from vaeval_core.protocol import Protocol, StreamName
@@ -36,6 +37,7 @@ class Subject:
         extractor: The feature network that the protocol names.
         protocol: What to run.
         needs: What is to be computed of each image for the metrics of the protocol, see `Metric.needs`.
+        perceptual: The distance that LPIPS is, where the protocol has one.
         on_life: To be called now and then within a batch that takes long. May raise to stop.
     """
 
@@ -44,6 +46,7 @@ class Subject:
     extractor: FeatureExtractor
     protocol: Protocol
     needs: frozenset[str]
+    perceptual: PerceptualDistance | None = None
     on_life: Callable[[], None] = lambda: None
 
     def features(self, pixels: Uint8, block: IndexRange) -> Float32:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vaeval_core.checkpoints.base import Posterior
+from vaeval_core.generation.aligned_batches import pad_to_batch, take_from_batch
 from vaeval_core.generation.interventions import decoder_response, num_images_asked
 from vaeval_core.generation.likelihood_bounds import DrawPlan, measure_posterior_draws
 from vaeval_core.generation.posterior_divergence import divergence_parts
@@ -23,9 +24,10 @@ from vaeval_core.generation.reconstruct import decode_means, encode
 from vaeval_core.images.factor_labels import factors_of
 from vaeval_core.images.intensities import has_levels, read_intensities
 from vaeval_core.measurements.reconstruction_measurements import measure_reconstruction
+from vaeval_core.metrics.reconstruction_metrics import PERCEPTUAL_DISTANCE
 from vaeval_core.quantisation import to_uint8
 from vaeval_core.streams.base import ShardArrays, Subject, pictures_of, soundness
-from vaeval_core.types import Float32, IndexRange
+from vaeval_core.types import Float32, IndexRange, Uint8
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,6 +62,7 @@ def measure_reconstructions(subject: Subject, encoded: EncodedImages) -> ShardAr
     arrays: ShardArrays = {
         **soundness("reconstructions", decoded),
         **measure_reconstruction(encoded.images, decoded, subject.needs),
+        **_perceptual_distance(subject, to_uint8(encoded.images), pixels, block),
         **_posterior_arrays(subject, encoded.posterior),
         **_draws(subject, encoded),
         **_interventions(subject, encoded),
@@ -69,6 +72,15 @@ def measure_reconstructions(subject: Subject, encoded: EncodedImages) -> ShardAr
     if "reconstructions/features" in subject.needs:
         arrays["reconstructions/features"] = subject.features(pixels, block)
     return arrays
+
+
+def _perceptual_distance(subject: Subject, images: Uint8, pixels: Uint8, block: IndexRange) -> ShardArrays:
+    """LPIPS of each image and its reconstruction, both clamped and rounded; nothing where they are too small for it."""
+    distance, batch = subject.perceptual, subject.protocol.network_batch
+    if distance is None or min(images.shape[1:3]) < distance.smallest_side:
+        return {}
+    found = distance.between(*(pad_to_batch(each, block, batch) for each in (images, pixels)))
+    return {PERCEPTUAL_DISTANCE: take_from_batch(found, block, batch)}
 
 
 def _posterior_arrays(subject: Subject, posterior: Posterior) -> ShardArrays:

@@ -45,9 +45,10 @@ def graph_path(tmp_path: Path) -> Path:
 def test_an_empty_home_lists_what_is_absent_and_how_to_get_it(vaeval: Vaeval, home: Path) -> None:
     outcome = vaeval("weights", "list")
     assert outcome.exit_code == ExitCode.OK
-    fid, keras = outcome.out.splitlines()[1:]
+    fid, keras, lpips = outcome.out.splitlines()[1:]
     assert fid.split()[:2] == ["inception-v3-fid", "absent"]
     assert keras.split()[:2] == ["inception-v3-keras", "absent"]
+    assert lpips.split()[:2] == ["lpips", "absent"]
     assert f"`vaeval weights fetch inception-v3-fid` brings it from {NOWHERE}/{GRAPH}" in outcome.err.splitlines()
     assert not home.exists()
 
@@ -70,6 +71,7 @@ def test_an_imported_file_is_verified_and_listed(vaeval: Vaeval, home: Path, gra
     assert [(row["name"], row["status"]) for row in listed["weights"]] == [
         ("inception-v3-fid", "verified"),
         ("inception-v3-keras", "absent"),
+        ("lpips", "absent"),
     ]
     table = vaeval("weights", "list").out
     assert "brought.pb" in table
@@ -95,6 +97,7 @@ def test_a_file_that_nobody_publishes_needs_a_permission_and_is_marked(
         ("inception-v3-fid", "unverified"),
         ("inception-v3-fid", "absent"),
         ("inception-v3-keras", "absent"),
+        ("lpips", "absent"),
     ]
     assert rows[0]["digest"] != DIGEST
 
