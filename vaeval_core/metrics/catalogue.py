@@ -124,7 +124,7 @@ METRICS: dict[str, Metric] = {
         ),
         Metric(
             name="vendi",
-            version=1,
+            version=2,
             title="Vendi score of samples",
             unit="effective images",
             direction="neither",
