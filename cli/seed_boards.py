@@ -273,4 +273,5 @@ def _listed(seeds: Iterable[str]) -> str:
 
 
 def _text(spread: Spread) -> str:
-    return "–" if spread.mean is None else with_error(spread.mean, spread.deviation)
+    # Scores without noise are the same under every seed: that is no error of 0.
+    return "–" if spread.mean is None else with_error(spread.mean, spread.deviation or None)

@@ -217,7 +217,9 @@ def test_the_standard_error_is_the_spread_over_generated_sets(metric: Callable, 
     reference = np.random.default_rng(999).normal(size=(200, 8))
     values = [metric(np.random.default_rng(seed).normal(size=(150, 8)) + shift, reference) for seed in range(150)]
     spread = np.std([value.value for value in values], ddof=1)
-    assert 0.87 * spread < np.mean([value.std_error for value in values]) < most * spread
+    errors = [value.std_error for value in values if value.std_error is not None]
+    assert len(errors) > 0.9 * len(values)
+    assert 0.87 * spread < np.mean(errors) < most * spread
 
 
 @pytest.mark.parametrize(("generated", "reference", "name"), [(5, 9, "generated"), (9, 5, "reference")])

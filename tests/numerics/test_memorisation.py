@@ -32,7 +32,7 @@ def test_three_points_on_a_line_by_hand() -> None:
     result = authenticity(np.array([[15.0], [4.0], [13.0]]), np.array([[3.0], [10.0], [12.0]]))
     assert result.value == pytest.approx(1 / 3, rel=1e-15)
     assert result.num_images == 3
-    assert result.std_error == pytest.approx(np.sqrt(1 / 3 * 2 / 3 * 3 / 2 / 3), rel=1e-12)
+    assert result.std_error == pytest.approx(np.sqrt(3 / 7 * 4 / 7 / 3), rel=1e-12), "two more of each"
     assert result.warnings == ()
 
 

@@ -228,7 +228,7 @@ def test_values_outside_the_range_are_a_warning_on_metrics_of_samples() -> None:
     wild = [shard | {"samples/outside": np.full(len(shard["samples/features"]), 0.25)} for shard in shards[:2]]
     result = scored(protocol, [*wild, shards[2]], real)
     assert "lie outside [0, 1]" in result["kid"].warnings[0]
-    assert not any("lie outside" in sentence for sentence in result["rfid"].warnings)
+    assert not any("outside" in warning for warning in result["rfid"].warnings)
 
 
 # --- which metrics a protocol has -------------------------------------------------------------------------------------

@@ -70,7 +70,7 @@ METRICS: dict[str, Metric] = {
         ),
         Metric(
             name="precision",
-            version=1,
+            version=2,
             title="Precision of samples",
             unit="share",
             direction="higher",
@@ -88,7 +88,7 @@ METRICS: dict[str, Metric] = {
         ),
         Metric(
             name="density",
-            version=1,
+            version=2,
             title="Density of samples",
             unit="balls per neighbour",
             direction="higher",
@@ -97,7 +97,7 @@ METRICS: dict[str, Metric] = {
         ),
         Metric(
             name="coverage",
-            version=1,
+            version=2,
             title="Coverage by samples",
             unit="share",
             direction="higher",
@@ -106,7 +106,7 @@ METRICS: dict[str, Metric] = {
         ),
         Metric(
             name="authenticity",
-            version=1,
+            version=2,
             title="Authenticity of samples",
             unit="share",
             direction="neither",

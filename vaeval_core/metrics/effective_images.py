@@ -34,6 +34,13 @@ TOO_FEW_FOR_A_DISTANCE = (
 """The warning where all images together are few."""
 
 
+NO_SPREAD = (
+    f"{_WITHHELD}all images do the same to this number, which says little about images that were not seen. "
+    "Evaluate more images."
+)
+"""The warning where influences have no spread at all."""
+
+
 def why_withheld(warnings: Iterable[str]) -> str | None:
     """The warning that says why a value has no standard error; None if it has one, or never has."""
     return next((sentence for sentence in warnings if sentence.startswith(_WITHHELD)), None)

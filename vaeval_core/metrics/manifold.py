@@ -24,9 +24,13 @@ from numpy.typing import NDArray
 
 from vaeval_core.errors import InvalidInput
 from vaeval_core.evaluation_result import MetricValue
+from vaeval_core.metrics.effective_images import FEWEST_EFFECTIVE_IMAGES, NO_SPREAD, UNRELIABLE, unreliable
 from vaeval_core.metrics.feature_blocks import Features
 from vaeval_core.metrics.neighbourhoods import Balls
 from vaeval_core.metrics.pair_statistics import NEIGHBOURS, PairStatistics, SetStatistics, pair_statistics
+from vaeval_core.metrics.shared_images import variance_of_mean
+from vaeval_core.metrics.shares import error_of_share
+from vaeval_core.types import Float64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,13 +38,13 @@ class ManifoldScores:
     """The four values; higher is better. Their standard errors are of other generated images against the same reference.
 
     Attributes:
-        precision: Share of generated images that look real, 0 to 1; std_error: that of a share.
+        precision: Share of generated images that look real, 0 to 1; std_error: that of a share, see `shares`.
         recall: Share of real images that could have been generated, 0 to 1; no std_error: leaving out one generated image
             changes the balls of others.
         density: As precision, counting every ball, 0 to n / k; 1 in expectation for equal distributions; std_error: that
-            of a mean.
+            of a mean; none, with a warning, where a few images decide.
         coverage: Share of real images near which one was generated, 0 to 1; std_error: jackknife over generated images,
-            which is too large by up to a half where nearly all are covered.
+            which is too large by up to a half where nearly all are covered; none where a few images decide.
     """
 
     precision: MetricValue
@@ -87,10 +91,10 @@ def manifold_scores_of(pairs: PairStatistics) -> ManifoldScores:
         return ManifoldScores(precision=missing, recall=missing, density=missing, coverage=missing)
     held = balls.rows_held > 0
     return ManifoldScores(
-        precision=_mean((balls.balls_holding > 0).astype(np.int64), 1),
+        precision=_share(int((balls.balls_holding > 0).sum()), count),
         recall=MetricValue.of(float(balls.is_in_generated_ball.mean()), num_images=count),
-        density=_mean(balls.balls_holding, k),
-        coverage=MetricValue.of(float(held.mean()), num_images=count, std_error=_coverage_error(balls)),
+        density=_density(balls.balls_holding, k),
+        coverage=_coverage(balls, float(held.mean())),
     )
 
 
@@ -114,15 +118,31 @@ def coverage(generated: Features, reference: Features, *, neighbours: int = NEIG
     return manifold_scores(generated, reference, neighbours=neighbours).coverage
 
 
-def _mean(counts: NDArray[np.int64], divisor: int) -> MetricValue:
+def _share(successes: int, count: int) -> MetricValue:
+    return MetricValue.of(successes / count, num_images=count, std_error=error_of_share(successes, count))
+
+
+def _density(counts: NDArray[np.int64], divisor: int) -> MetricValue:
     """Mean of counts over generated images, divided; from their sum, which has no order."""
     value = int(counts.sum()) / (counts.size * divisor)
-    error = np.std(counts, ddof=1) / np.sqrt(counts.size) / divisor
-    return MetricValue.of(value, num_images=counts.size, std_error=float(error))
+    influence = (counts - counts.mean()) / divisor
+    return _scored(value, influence, unreliable(influence))
 
 
-def _coverage_error(balls: Balls) -> float:
+def _coverage(balls: Balls, value: float) -> MetricValue:
     """Jackknife: without a generated row, the balls that hold it alone are no longer covered."""
     count = balls.balls_holding.size
     lost = np.bincount(balls.numbers_held[balls.rows_held == 1], minlength=count) / balls.rows_held.size
-    return float((count - 1) * np.std(lost, ddof=1) / np.sqrt(count))
+    few_decide = np.count_nonzero(lost) < FEWEST_EFFECTIVE_IMAGES
+    return _scored(value, (count - 1) * (lost - lost.mean()), UNRELIABLE if few_decide else None)
+
+
+def _scored(value: float, influence: Float64, unreliable_because: str | None) -> MetricValue:
+    """A value with the error that its influences give, or why they give none."""
+    reason = unreliable_because if influence.any() else NO_SPREAD
+    return MetricValue.of(
+        value,
+        num_images=influence.size,
+        std_error=None if reason else float(np.sqrt(variance_of_mean(influence))),
+        warnings=(reason,) if reason else (),
+    )

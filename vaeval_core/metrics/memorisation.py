@@ -21,6 +21,7 @@ from vaeval_core.metrics.feature_blocks import Features, as_blocks, require_same
 from vaeval_core.metrics.neighbourhoods import Balls
 from vaeval_core.metrics.pair_statistics import PairStatistics, SetStatistics, statistics_of
 from vaeval_core.metrics.row_pairs import pairs_between
+from vaeval_core.metrics.shares import error_of_share
 from vaeval_core.types import Float64
 
 
@@ -37,8 +38,8 @@ def authenticity(
     Returns:
         0 to 1; higher is more authentic, which is not better by itself: noise is authentic. What real images have that were
         not trained on depends on the dimension of the data, so compare with theirs. The standard error is that of a
-        share: other generated images, the same training set. A warning counts the images that are, to rounding, a training
-        image.
+        share (`shares`): other generated images, the same training set. A warning counts the images that are, to rounding, a
+        training image.
 
     Raises:
         TooFewImages: Either set has fewer than two rows.
@@ -73,6 +74,6 @@ def _authenticity(balls: Balls, nearest_training: Float64) -> MetricValue:
     return MetricValue.of(
         float(is_authentic.mean()),
         num_images=count,
-        std_error=float(np.std(is_authentic, ddof=1) / np.sqrt(count)),
+        std_error=error_of_share(int(is_authentic.sum()), count),
         warnings=(warning,) if copies else (),
     )
