@@ -13,9 +13,10 @@ from cli import rendering
 from cli.attribution import attribution, print_attribution
 from cli.number_formats import duration, significant, with_error
 from cli.options import Json
+from cli.status import as_document, told_of
 
 if TYPE_CHECKING:
-    from scheduler.store.answers import FailedAttempt
+    from scheduler.store.answers import FailedAttempt, Waiting
     from scheduler.store.base import EvaluationRecord
     from vaeval_core.evaluation_result import Score
 
@@ -56,9 +57,10 @@ def show(
     with open_application(Settings.from_environment()) as application:
         record = application.reads.evaluation(evaluation)
         attempts = application.reads.failed_attempts(evaluation)
+        waiting = application.reads.waiting([evaluation]).get(evaluation)
         drawn = [] if pictures is None else write_pictures(application, record, pictures)
     if as_json:
-        document = {**_document(record), "failed_attempts": [asdict(attempt) for attempt in attempts]}
+        document = {**_document(record, waiting), "failed_attempts": [asdict(attempt) for attempt in attempts]}
         rendering.document("show", {**document, "pictures_file": drawn[0] if drawn else None, "pictures_files": drawn})
         return
     _print_facts(record)
@@ -72,6 +74,8 @@ def show(
         print_attribution(record.scores)
     for line in told(attempts):
         rendering.note(line)
+    for line in told_of(waiting) if waiting is not None else ():
+        rendering.note(f"waits: {line}")
     if record.error:
         if not any(attempt.reason in record.error for attempt in attempts):  # else it is told above
             rendering.note(f"error: {record.error}")
@@ -94,12 +98,11 @@ def told(attempts: Sequence[FailedAttempt], *, latest: int = 6) -> list[str]:
     return lines
 
 
-def _document(record: EvaluationRecord) -> dict[str, Any]:
-    from cli.status import as_document
+def _document(record: EvaluationRecord, waiting: Waiting | None) -> dict[str, Any]:
     from vaeval_core.metrics.effective_images import why_withheld
 
     return {
-        **as_document(record),
+        **as_document(record, waiting),
         "collapse": _collapse(record),
         "checkpoint_uri": record.checkpoint_uri,
         "checkpoint_digest": record.checkpoint_digest,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +15,7 @@ from cli.options import Json
 
 if TYPE_CHECKING:
     from scheduler.composition import Application
+    from scheduler.store.answers import Waiting
     from scheduler.store.base import EvaluationRecord, Progress, ReadStore, WorkerRecord
 
 WATCH_SECONDS = 1.0
@@ -101,14 +102,16 @@ def _document(application: Application, ids: Sequence[int] | None, limit: int, *
             "images_done": progress.images_done,
             "images_total": progress.images_total,
         },
-        "evaluations": [as_document(record) for record in reads.evaluations(ids, limit=limit)],
     }
+    records = reads.evaluations(ids, limit=limit)
+    waits = reads.waiting([record.evaluation_id for record in records])
+    document["evaluations"] = [as_document(record, waits.get(record.evaluation_id)) for record in records]
     if with_workers:
         document["workers"] = [_worker_document(worker) for worker in reads.workers()]
     return document
 
 
-def as_document(record: EvaluationRecord) -> dict[str, Any]:
+def as_document(record: EvaluationRecord, waiting: Waiting | None) -> dict[str, Any]:
     """An evaluation for JSON, as `status` and `show` give it."""
     return {
         "id": record.evaluation_id,
@@ -121,6 +124,14 @@ def as_document(record: EvaluationRecord) -> dict[str, Any]:
         "noise_floor": record.is_noise_floor,
         "state": record.state,
         "error": record.error,
+        "waiting": None
+        if waiting is None
+        else {
+            "reason": waiting.reason,
+            "next_attempt_at": waiting.next_attempt_at,
+            "gives_up_at": waiting.gives_up_at,
+            "refused_by": waiting.refused_by,
+        },
         "shards_finished": record.shards_finished,
         "shards_total": record.shards_total,
         "submitted_at": record.submitted_at,
@@ -151,7 +162,7 @@ def _print(application: Application, ids: Sequence[int] | None, limit: int, *, w
     if not records:
         rendering.note("No evaluations yet. Next: vaeval demo, or vaeval run CHECKPOINT --data FOLDER")
     else:
-        _print_evaluations(records)
+        _print_evaluations(records, application.reads.waiting([record.evaluation_id for record in records]))
     progress = application.reads.progress(ids)
     total = sum(progress.evaluations.values())
     if ids is None and total > len(records):
@@ -163,7 +174,7 @@ def _print(application: Application, ids: Sequence[int] | None, limit: int, *, w
         _print_workers(application.reads.workers())
 
 
-def _print_evaluations(records: Sequence[EvaluationRecord]) -> None:
+def _print_evaluations(records: Sequence[EvaluationRecord], waits: Mapping[int, Waiting]) -> None:
     columns = [
         rendering.Column(title="ID", align="right"),
         rendering.Column(title="CHECKPOINT", shrinkable=True),
@@ -189,6 +200,31 @@ def _print_evaluations(records: Sequence[EvaluationRecord]) -> None:
     for record in records:
         if record.error:
             rendering.note(f"{record.evaluation_id} {record.state}: {record.error}")
+    for sentence, numbers in _sentences(waits).items():
+        rendering.note(f"{', '.join(map(str, numbers))} waits: {sentence}")
+
+
+def _sentences(waits: Mapping[int, Waiting]) -> dict[str, list[int]]:
+    """What is waited for → the evaluations that do: an outage stops many, and is told once."""
+    found: dict[str, list[int]] = {}
+    for number, each in waits.items():
+        for sentence in told_of(each):
+            found.setdefault(sentence, []).append(number)
+    return found
+
+
+def told_of(waiting: Waiting) -> list[str]:
+    """Sentences on what an evaluation waits for, and until when."""
+    whose = "its reference: " if waiting.owner == "reference" else ""
+    told = []
+    if waiting.next_attempt_at is not None:
+        until = f"Next attempt at {waiting.next_attempt_at:%H:%M:%S} UTC, in {_until(waiting.next_attempt_at)}"
+        if waiting.gives_up_at is not None:
+            until += f"; given up at {waiting.gives_up_at:%Y-%m-%d %H:%M} UTC"
+        told.append(f"{whose}{waiting.reason} {until}.")
+    for host, reason in waiting.refused_by.items():
+        told.append(f"{whose}left to other machines than {host}: {reason}")
+    return told
 
 
 def _print_workers(workers: Sequence[WorkerRecord]) -> None:
@@ -245,6 +281,10 @@ def different_versions(workers: Sequence[WorkerRecord]) -> list[str]:
 
 def _states(progress: Progress) -> str:
     return ", ".join(f"{number:,} {state}" for state, number in progress.evaluations.items() if number)
+
+
+def _until(moment: datetime) -> str:
+    return duration(max((moment - datetime.now(UTC)).total_seconds(), 0.0))
 
 
 def _ago(moment: datetime) -> str:

@@ -11,7 +11,8 @@ whatever the order of arrival. Everything is keyed by the claim's fencing token:
 nothing and removes what it wrote.
 
     a file is gone or altered                         its shard is computed again
-    anything that may pass: storage, memory, time     somebody tries again; after the last attempt it fails
+    storage, or another release of vaeval here        somebody tries again, here later or elsewhere at once
+    anything else that may pass: memory, time         somebody tries again; after the last attempt it fails
     an error of vaeval about the numbers or settings  it fails at once: it would fail everywhere
 """
 
@@ -24,6 +25,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from scheduler.faults import Fault, fault_of
 from scheduler.store.artifact_keys import influence_key, merged_key, pictures_key
 from scheduler.store.artifacts import ArtifactStore
 from scheduler.store.base import FinaliseClaim, StoredFile, WorkStore
@@ -81,20 +83,22 @@ def finalise(claim: FinaliseClaim, *, work: WorkStore, artifacts: ArtifactStore)
         return FinaliseOutcome.QUEUED_AGAIN if is_recorded else FinaliseOutcome.CLAIM_LOST
     except ServiceUnreachable:
         raise
-    except StorageFailed as error:
-        return _release(claim, work, str(error))
     except VaevalError as error:
+        fault = fault_of(error)
+        if fault in {Fault.SURROUNDINGS, Fault.MACHINE}:
+            return _release(claim, work, str(error), fault)
         _LOG.exception("finalise_failed")
         return FinaliseOutcome.FAILED if work.fail_finalise(claim, str(error)) else FinaliseOutcome.CLAIM_LOST
     except Exception as error:  # noqa: BLE001 - out of memory or of time, a storage's own errors: another may succeed
         _LOG.exception("finalise_raised")
-        return _release(claim, work, f"{type(error).__name__}: {error}")
+        return _release(claim, work, f"{type(error).__name__}: {error}", fault_of(error))
     return FinaliseOutcome.FINISHED if is_recorded else FinaliseOutcome.CLAIM_LOST
 
 
-def _release(claim: FinaliseClaim, work: WorkStore, reason: str) -> FinaliseOutcome:
-    _LOG.warning("finalise_released", extra={"reason": reason})
-    return FinaliseOutcome.RELEASED if work.release_finalise(claim, reason) else FinaliseOutcome.CLAIM_LOST
+def _release(claim: FinaliseClaim, work: WorkStore, reason: str, fault: Fault) -> FinaliseOutcome:
+    _LOG.warning("finalise_released", extra={"reason": reason, "fault": fault})
+    is_recorded = work.release_finalise(claim, reason, fault=fault)
+    return FinaliseOutcome.RELEASED if is_recorded else FinaliseOutcome.CLAIM_LOST
 
 
 def _finish_reference(claim: FinaliseClaim, work: WorkStore, artifacts: ArtifactStore) -> bool:

@@ -6,6 +6,7 @@
                             ▼                                          ▼         ▼             ▼  attempt failed)
                           failed                                   cancelled   failed        failed
 
+What is put off waits for its surroundings, or for another machine, and no attempt is counted (`scheduler.faults`).
 An evaluation may be cancelled from every state but the last three, and takes its shards along.
 A reference lives like an evaluation, but is never cancelled, and is queued again if its merged file is lost: evaluations to
 come still need it. A finished evaluation needs nothing more.
@@ -57,6 +58,7 @@ class ShardEvent(StrEnum):
     RELEASED = "released"
     LEASE_ENDED = "lease_ended"
     ATTEMPT_FAILED = "attempt_failed"
+    PUT_OFF = "put_off"
     GAVE_UP = "gave_up"
     OWNER_STOPPED = "owner_stopped"
     SUBMITTED_AGAIN = "submitted_again"
@@ -70,6 +72,8 @@ class EvaluationEvent(StrEnum):
     FINALISE_CLAIMED = "finalise_claimed"
     FINALISE_LEASE_ENDED = "finalise_lease_ended"
     FINALISE_ATTEMPT_FAILED = "finalise_attempt_failed"
+    FINALISE_PUT_OFF = "finalise_put_off"
+    FINALISE_RELEASED = "finalise_released"
     SHARD_FILE_LOST = "shard_file_lost"
     SCORED = "scored"
     SHARD_FAILED = "shard_failed"
@@ -91,6 +95,7 @@ SHARD_TRANSITIONS: dict[tuple[ShardState, ShardEvent], ShardState] = {
     (_S.RUNNING, _SE.RELEASED): _S.QUEUED,
     (_S.RUNNING, _SE.LEASE_ENDED): _S.QUEUED,
     (_S.RUNNING, _SE.ATTEMPT_FAILED): _S.QUEUED,
+    (_S.RUNNING, _SE.PUT_OFF): _S.QUEUED,
     (_S.RUNNING, _SE.GAVE_UP): _S.FAILED,
     (_S.RUNNING, _SE.OWNER_STOPPED): _S.CANCELLED,
     (_S.FINISHED, _SE.FILE_LOST): _S.QUEUED,
@@ -106,6 +111,8 @@ EVALUATION_TRANSITIONS: dict[tuple[EvaluationState, EvaluationEvent], Evaluation
     (_E.RUNNING, _EE.FINALISE_CLAIMED): _E.FINALISING,
     (_E.FINALISING, _EE.FINALISE_LEASE_ENDED): _E.RUNNING,
     (_E.FINALISING, _EE.FINALISE_ATTEMPT_FAILED): _E.RUNNING,
+    (_E.FINALISING, _EE.FINALISE_PUT_OFF): _E.RUNNING,
+    (_E.FINALISING, _EE.FINALISE_RELEASED): _E.RUNNING,
     (_E.FINALISING, _EE.SHARD_FILE_LOST): _E.RUNNING,
     (_E.FINALISING, _EE.SCORED): _E.FINISHED,
     (_E.FINALISING, _EE.FINALISE_FAILED): _E.FAILED,

@@ -6,15 +6,21 @@ The command line prints the four parts one a line and picks the exit code by cla
     VaevalError
     ├── InvalidInput            the caller gave something that cannot be used
     │   ├── CheckpointRejected  a file that is no usable VAE
+    │   │   └── CheckpointChanged   not the one that was submitted ¹
     │   ├── ImagesRejected      images that cannot be read or do not fit
+    │   │   └── ImagesChanged       not those that were submitted ¹
+    │   ├── ExtractorDiffers    this program computes other features than the protocol asks for ¹
+    │   ├── MetricsDiffer       this program computes other metrics than the protocol asks for ¹
     │   └── TooFewImages        a statistic needs more images than there are
     ├── NotFound                a path, an evaluation, a protocol that does not exist
-    ├── WeightsUnavailable      extractor weights are neither here nor to be had
+    ├── WeightsUnavailable      extractor weights are neither here nor to be had ¹
     ├── StorageFailed           a file could not be written or read
     │   └── FileLost            a stored file is gone or came back altered: make it again
     ├── ServiceUnreachable      database or broker does not answer
     ├── SchemaMismatch          the database is of another revision than this program
     └── WaitTimedOut            waiting ended before the work did
+
+¹ also `ThisMachineCannot`: on another machine it may be as it should.
 """
 
 from __future__ import annotations
@@ -76,6 +82,10 @@ def _rebuild(
     return kind(what, received=received, expected=expected, next_step=next_step)
 
 
+class ThisMachineCannot(VaevalError):
+    """What is needed is not as it should be on this machine; on another it may be. Never raised as such."""
+
+
 class InvalidInput(VaevalError):
     """The caller gave something that cannot be used."""
 
@@ -84,8 +94,24 @@ class CheckpointRejected(InvalidInput):
     """A checkpoint is there but is no VAE that can be evaluated."""
 
 
+class CheckpointChanged(CheckpointRejected, ThisMachineCannot):
+    """What lies at the checkpoint's path, here, is not what was submitted."""
+
+
 class ImagesRejected(InvalidInput):
     """Images cannot be read, or do not fit the checkpoint."""
+
+
+class ImagesChanged(ImagesRejected, ThisMachineCannot):
+    """What lies at the images' path, here, is not what was submitted."""
+
+
+class ExtractorDiffers(InvalidInput, ThisMachineCannot):
+    """The program of this machine computes other features than the protocol asks for, or none of that name."""
+
+
+class MetricsDiffer(InvalidInput, ThisMachineCannot):
+    """The program of this machine does not know a metric of the protocol, or another version of it."""
 
 
 class TooFewImages(InvalidInput):
@@ -96,7 +122,7 @@ class NotFound(VaevalError):
     """Something named by the caller does not exist."""
 
 
-class WeightsUnavailable(VaevalError):
+class WeightsUnavailable(ThisMachineCannot):
     """The weights of a feature extractor are neither on this machine nor to be had."""
 
 

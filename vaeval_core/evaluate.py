@@ -234,7 +234,7 @@ def score(
             applicable without. Read only if there are such, and more than once.
 
     Raises:
-        InvalidInput: The protocol names a metric, or a version of one, that this program does not have.
+        MetricsDiffer: The protocol names a metric, or a version of one, that this program does not have.
     """
     require_known(protocol.metrics)
     fit = GaussianFit.from_arrays(reference)

@@ -6,8 +6,8 @@
 What is claimed: anything, or what a `vaeval run` asked for alone (`own_evaluations`).
 
 A claim is kept alive by a heartbeat and always ends in exactly one of: recorded as finished, recorded as failed, given
-back, or lost to somebody else, in which case nothing is recorded and what was written is removed. Errors that would come
-again on any machine fail the evaluation at once; others queue the shard for another attempt.
+back, or lost to somebody else, in which case nothing is recorded and what was written is removed. What follows from an error
+is for `scheduler.faults` to say.
 """
 
 from __future__ import annotations
@@ -23,13 +23,15 @@ import structlog
 
 from scheduler.completion import FinaliseOutcome, finalise
 from scheduler.composition import Application
+from scheduler.faults import Fault, fault_of
 from scheduler.settings import DEFAULT_STALL_SECONDS
 from scheduler.store.artifact_keys import shard_key
 from scheduler.store.artifacts import ArtifactStore
 from scheduler.store.base import FinaliseClaim, ShardClaim, StoredFile, WorkStore
 from vaeval_core.checkpoints.base import is_noise_floor
-from vaeval_core.errors import InvalidInput, ServiceUnreachable, VaevalError
+from vaeval_core.errors import ServiceUnreachable, VaevalError
 from vaeval_core.evaluate import measure_reference_shard, measure_shard
+from vaeval_core.metrics.catalogue import require_known
 from vaeval_core.streams.base import ShardArrays
 from vaeval_core.streams.noise_floor import measure_noise_floor_shard
 from workers.heartbeat import BEATS_PER_LEASE, LONGEST_SILENCE_SECONDS, ClaimLost, Heartbeat
@@ -44,6 +46,7 @@ class RunOutcome(StrEnum):
     NOTHING_TO_DO = "nothing_to_do"
     FINISHED = "finished"
     FAILED = "failed"
+    PUT_OFF = "put_off"
     RELEASED = "released"
     CLAIM_LOST = "claim_lost"
 
@@ -127,11 +130,11 @@ class ShardRunner:
         except Interrupted:
             return self._release(claim)
         except VaevalError as error:
-            return self._fail(claim, str(error), retry=not isinstance(error, InvalidInput))
+            return self._fail(claim, str(error), fault_of(error))
         except Exception as error:  # noqa: BLE001 - whatever a model or library raises belongs into the shard's story
             _LOG.exception("shard_raised")
             self._is_tainted = True
-            return self._fail(claim, f"{type(error).__name__}: {error}", retry=True)
+            return self._fail(claim, f"{type(error).__name__}: {error}", fault_of(error))
         except BaseException:  # Ctrl-C, or a process that is told to exit
             self._release(claim)
             raise
@@ -150,7 +153,7 @@ class ShardRunner:
             lambda: self._work.renew_shard(claim, images_done),
             every=min(self._beat_seconds, LONGEST_SILENCE_SECONDS),
             stall_seconds=self._stall_seconds,
-            on_stall=lambda: self._work.fail_shard(claim, self._stalled(images_done), retry=True),
+            on_stall=lambda: self._work.fail_shard(claim, self._stalled(images_done), fault=Fault.WORK),
         ) as heartbeat:
             _LOG.info("shard_started", extra={"images": len(claim.index_range)})
             arrays, seconds = self._measure(claim, on_progress)
@@ -165,6 +168,8 @@ class ShardRunner:
 
     def _measure(self, claim: ShardClaim, on_progress: Callable[[int], None]) -> tuple[ShardArrays, float]:
         """Arrays of the shard, and the seconds that computing them took, without loading the models."""
+        # Another release may know metrics that this one computes nothing for: whoever merges would miss it, hours later.
+        require_known(claim.protocol.metrics)
         checkpoint, extractor = claim.checkpoint, self._models.extractor(claim.protocol.extractor)
         if checkpoint is not None and is_noise_floor(checkpoint.description):
             images = self._models.images(checkpoint.uri, checkpoint.description["dataset_digest"])
@@ -202,10 +207,12 @@ class ShardRunner:
         _LOG.info("shard_finished", extra={"images": images, "seconds": round(seconds, 3)})
         return RunOutcome.FINISHED
 
-    def _fail(self, claim: ShardClaim, reason: str, *, retry: bool) -> RunOutcome:
-        is_recorded = self._work.fail_shard(claim, reason, retry=retry)
-        _LOG.error("shard_failed", extra={"reason": reason, "retry": retry})
-        return RunOutcome.FAILED if is_recorded else RunOutcome.CLAIM_LOST
+    def _fail(self, claim: ShardClaim, reason: str, fault: Fault) -> RunOutcome:
+        is_recorded = self._work.fail_shard(claim, reason, fault=fault)
+        _LOG.error("shard_failed", extra={"reason": reason, "fault": fault})
+        if not is_recorded:
+            return RunOutcome.CLAIM_LOST
+        return RunOutcome.PUT_OFF if fault in {Fault.SURROUNDINGS, Fault.MACHINE} else RunOutcome.FAILED
 
     def _release(self, claim: ShardClaim) -> RunOutcome:
         is_recorded = self._work.release_shard(claim)

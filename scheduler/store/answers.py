@@ -58,6 +58,25 @@ class FailedAttempt:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """What an evaluation under way waits for.
+
+    Attributes:
+        owner: Whether it, or the reference that it needs.
+        reason: Why the last attempt came to nothing; None if nothing pauses.
+        next_attempt_at: End of the pause that ends first; None if nothing pauses.
+        gives_up_at: When it fails if its surroundings stay as they are; None where something else ends it.
+        refused_by: Machine → why it cannot do the work, which is left to others.
+    """
+
+    owner: OwnerKind
+    reason: str | None
+    next_attempt_at: datetime | None
+    gives_up_at: datetime | None
+    refused_by: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
 class LostWork:
     """A shard or a finalisation whose worker stopped answering.
 

@@ -13,9 +13,16 @@ from scheduler.store.answers import FailedAttempt
 from scheduler.store.owners import EVALUATION, OWNERS
 from scheduler.store.tables import evaluations, events, shards
 
-_SHARD_EVENTS = (ShardEvent.ATTEMPT_FAILED, ShardEvent.LEASE_ENDED, ShardEvent.GAVE_UP, ShardEvent.FILE_LOST)
+_SHARD_EVENTS = (
+    ShardEvent.ATTEMPT_FAILED,
+    ShardEvent.PUT_OFF,
+    ShardEvent.LEASE_ENDED,
+    ShardEvent.GAVE_UP,
+    ShardEvent.FILE_LOST,
+)
 _FINALISE_EVENTS = (
     EvaluationEvent.FINALISE_ATTEMPT_FAILED,
+    EvaluationEvent.FINALISE_PUT_OFF,
     EvaluationEvent.FINALISE_LEASE_ENDED,
     EvaluationEvent.FINALISE_FAILED,
 )

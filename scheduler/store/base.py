@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from scheduler.faults import Fault
 from scheduler.lifecycle import EvaluationState
 from scheduler.store.answers import (
     BoardSize,
@@ -29,6 +30,7 @@ from scheduler.store.answers import (
     FailedAttempt,
     JournalPage,
     RetryReceipt,
+    Waiting,
 )
 from scheduler.store.answers import OwnerKind as OwnerKind
 from scheduler.store.answers import SweepReport as SweepReport
@@ -84,7 +86,8 @@ class WorkStore(Protocol):
         equal shares; see `scheduler.store.turns`.
 
         With `evaluation_ids` only a shard of these evaluations, or of a reference that they wait for. A shard whose last
-        attempt failed on this worker is left to others for a while, if any of them are alive.
+        attempt failed or was lost on this machine is left to others for a while, if any of them are alive; and so is all of an
+        evaluation that this machine cannot do.
         """
 
     def renew_shard(self, claim: ShardClaim, images_done: int) -> bool:
@@ -93,10 +96,10 @@ class WorkStore(Protocol):
     def finish_shard(self, claim: ShardClaim, file: StoredFile, seconds: float) -> bool:
         """Record the shard's file. False: the claim is lost, the file is nobody's."""
 
-    def fail_shard(self, claim: ShardClaim, reason: str, *, retry: bool) -> bool:
-        """Queue the shard again, or fail it and its owner: at once if `retry` is False, else after the last attempt.
+    def fail_shard(self, claim: ShardClaim, reason: str, *, fault: Fault) -> bool:
+        """Queue the shard again, or fail it and its owner, by whose fault it was: see `scheduler.faults`.
 
-        A reference that fails takes the evaluations that wait for it along, each with the reason.
+        A reference that fails takes the evaluations that wait for it along, each with the reason. False: the claim is lost.
         """
 
     def release_shard(self, claim: ShardClaim) -> bool:
@@ -126,8 +129,15 @@ class WorkStore(Protocol):
     def fail_finalise(self, claim: FinaliseClaim, reason: str) -> bool:
         """Fail the evaluation, or the reference and what waits for it. False: the claim is lost."""
 
-    def release_finalise(self, claim: FinaliseClaim, reason: str) -> bool:
-        """Give the finalisation back for another attempt after a pause; fail after the last. False: the claim is lost."""
+    def release_finalise(self, claim: FinaliseClaim, reason: str, *, fault: Fault) -> bool:
+        """Give the finalisation back for another attempt after a pause.
+
+        If it may be the fault of the work, it fails after the last; for its surroundings it waits as a shard does. False: the
+        claim is lost.
+        """
+
+    def hand_finalise_back(self, claim: FinaliseClaim) -> bool:
+        """Give an unfinished finalisation back at once; the attempt does not count. False: the claim is lost."""
 
     def recompute_shard(self, claim: FinaliseClaim, file: StoredFile, reason: str) -> bool:
         """A shard file is missing or altered: queue that shard again and give the finalisation back.
@@ -186,6 +196,9 @@ class ReadStore(Protocol):
         Raises:
             NotFound: No evaluation has this id.
         """
+
+    def waiting(self, evaluation_ids: Sequence[int]) -> Mapping[int, Waiting]:
+        """Evaluation → what it waits for: only those under way that do."""
 
     def failed_attempts(self, evaluation_id: int) -> tuple[FailedAttempt, ...]:
         """What came to nothing in an evaluation and in its reference, the oldest first."""

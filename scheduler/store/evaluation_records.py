@@ -58,7 +58,8 @@ def record(row: Row[Any], results: tuple[Score, ...] = ()) -> EvaluationRecord:
         protocol=Protocol.model_validate(row.spec),
         dataset_name=row.dataset_name,
         state=EvaluationState(row.state),
-        error=row.error,
+        # Before its end it is what a finalisation waits for: see `waiting`.
+        error=row.error if EvaluationState(row.state).is_terminal else None,
         shards_finished=row.shards_finished,
         shards_total=row.shards_total,
         submitted_at=row.submitted_at,

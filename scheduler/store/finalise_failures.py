@@ -8,18 +8,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, null, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, null, select, update
 
+from scheduler.faults import LONGEST_TROUBLE_SECONDS, Fault, pause_seconds
 from scheduler.lifecycle import EvaluationEvent, ShardEvent
 from scheduler.store.base import FinaliseClaim, StoredFile
-from scheduler.store.clock import database_now_plus
+from scheduler.store.clock import database_now, database_now_plus
 from scheduler.store.finalise_work import held_by
 from scheduler.store.journal import write_entries
 from scheduler.store.owners import OWNERS, REFERENCE, Owner, becomes, fail, shard_becomes, shard_can
+from scheduler.store.refusals import refuse
 from scheduler.store.tables import reference_sets, shards
-
-PAUSE_SECONDS = 30
-"""How long a finalisation waits after a failed attempt: two such pauses outlast the restart of a storage service."""
 
 
 def fail_claim(connection: Connection, claim: FinaliseClaim, reason: str) -> bool:
@@ -31,14 +30,75 @@ def fail_claim(connection: Connection, claim: FinaliseClaim, reason: str) -> boo
     return True
 
 
-def release_claim(connection: Connection, claim: FinaliseClaim, reason: str, *, max_attempts: int) -> bool:
-    """Let somebody try again, or fail after the last attempt; see `WorkStore.release_finalise`."""
-    if not _lock(connection, claim):
+def release_claim(
+    connection: Connection, claim: FinaliseClaim, reason: str, *, fault: Fault, max_attempts: int, lease_seconds: float
+) -> bool:
+    """Let somebody try again, or fail: by whose fault it was; see `WorkStore.release_finalise`."""
+    owner = OWNERS[claim.owner]
+    table = owner.table
+    is_too_long = table.c.troubled_since <= database_now_plus(-LONGEST_TROUBLE_SECONDS)
+    held = connection.execute(
+        select(table.c.lease_owner, table.c.attempts, table.c.troubled_since, is_too_long.label("is_too_long"))
+        .where(held_by(claim))
+        .with_for_update(key_share=True)
+    ).one_or_none()
+    if held is None:
         return False
-    owner, event = OWNERS[claim.owner], EvaluationEvent.FINALISE_ATTEMPT_FAILED
-    if give_back(connection, owner, claim.owner_id, event, reason, max_attempts=max_attempts):
-        pause = database_now_plus(PAUSE_SECONDS)
-        connection.execute(update(owner.table).where(owner.table.c.id == claim.owner_id).values(lease_expires_at=pause))
+    if fault is Fault.INPUT:
+        fail(connection, owner, [claim.owner_id], EvaluationEvent.FINALISE_FAILED, reason)
+        return True
+    if fault is Fault.WORK:
+        event = EvaluationEvent.FINALISE_ATTEMPT_FAILED
+        if give_back(connection, owner, claim.owner_id, event, reason, max_attempts=max_attempts):
+            _pause(connection, claim, lease_seconds / 2)
+        return True
+    if fault is Fault.SURROUNDINGS and held.is_too_long:
+        story = f"Merging its shards was not possible for {LONGEST_TROUBLE_SECONDS / 3600:g} hours. {reason}"
+        fail(connection, owner, [claim.owner_id], EvaluationEvent.FINALISE_FAILED, story)
+        return True
+    if fault is Fault.MACHINE:
+        told = refuse(connection, owner, claim.owner_id, held.lease_owner, reason, lease_seconds=lease_seconds)
+        if told is not None:
+            story = f"Merging its shards is not possible on any machine that works now. {told}"
+            fail(connection, owner, [claim.owner_id], EvaluationEvent.FINALISE_FAILED, story)
+            return True
+    event = EvaluationEvent.FINALISE_PUT_OFF
+    is_troubled = fault is Fault.SURROUNDINGS
+    connection.execute(
+        update(table)
+        .where(held_by(claim))
+        .values(
+            state=becomes(event),
+            attempts=table.c.attempts - 1,
+            error=reason,
+            troubled_since=func.coalesce(table.c.troubled_since, database_now()) if is_troubled else null(),
+        )
+    )
+    pause = pause_seconds(fault, failed_before=int(held.troubled_since is not None), lease_seconds=lease_seconds)
+    _pause(connection, claim, pause)
+    detail = {"attempt": held.attempts, "reason": reason, "fault": fault, "pause_seconds": pause}
+    write_entries(connection, [owner.entry(event, claim.owner_id, worker=held.lease_owner, detail=detail)])
+    return True
+
+
+def _pause(connection: Connection, claim: FinaliseClaim, seconds: float) -> None:
+    """Nobody holds the row any more: its lease stands for the pause."""
+    table = OWNERS[claim.owner].table
+    until = database_now_plus(seconds)
+    connection.execute(update(table).where(table.c.id == claim.owner_id).values(lease_expires_at=until))
+
+
+def hand_back(connection: Connection, claim: FinaliseClaim) -> bool:
+    """Free at once, and the attempt does not count; see `WorkStore.hand_finalise_back`."""
+    owner, event = OWNERS[claim.owner], EvaluationEvent.FINALISE_RELEASED
+    handed = connection.execute(
+        update(owner.table)
+        .where(held_by(claim))
+        .values(state=becomes(event), lease_owner=null(), lease_expires_at=null(), attempts=owner.table.c.attempts - 1)
+    )
+    if handed.rowcount == 0:
+        return False
+    write_entries(connection, [owner.entry(event, claim.owner_id)])
     return True
 
 
@@ -73,6 +133,7 @@ def recompute(
             lease_owner=null(),
             lease_expires_at=null(),
             attempts=owner.table.c.attempts - 1,
+            troubled_since=null(),
         )
     )
     entry = owner.entry(EvaluationEvent.SHARD_FILE_LOST, claim.owner_id, detail={"reason": reason, "file": file.key})
@@ -91,7 +152,8 @@ def give_back(
     returned = connection.execute(
         update(owner.table)
         .where(owner.table.c.id == owner_id, owner.can(event), owner.table.c.attempts < max_attempts)
-        .values(state=becomes(event), lease_expires_at=null())
+        # It may be claimed at once, but lease_owner stays, and with this the time since when: see `finalise_work.is_for`.
+        .values(state=becomes(event), lease_expires_at=database_now(), error=reason)
         .returning(owner.table.c.attempts, owner.table.c.lease_owner)
     ).one_or_none()
     if returned is not None:

@@ -12,7 +12,20 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Executable, and_, exists, insert, null, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Executable,
+    and_,
+    exists,
+    insert,
+    literal,
+    null,
+    or_,
+    select,
+    true,
+    update,
+)
 
 from scheduler.lifecycle import EvaluationEvent, EvaluationState, ShardState
 from scheduler.store.base import FinaliseClaim, StoredFile
@@ -20,8 +33,9 @@ from scheduler.store.clock import database_now, database_now_plus
 from scheduler.store.database import RunAgain
 from scheduler.store.journal import write_entries
 from scheduler.store.owners import EVALUATION, OWNERS, REFERENCE, Owner, becomes, part_of
+from scheduler.store.refusals import LEFT_TO_OTHERS_SECONDS, host_of, is_living, may_try
 from scheduler.store.sql_references import file_of_imported
-from scheduler.store.tables import checkpoints, evaluations, protocols, reference_sets, scores, shards
+from scheduler.store.tables import checkpoints, evaluations, protocols, reference_sets, scores, shards, workers
 from vaeval_core.checkpoints.base import is_noise_floor
 from vaeval_core.evaluation_result import MetricValue, Score
 from vaeval_core.protocol import Protocol
@@ -46,6 +60,22 @@ def is_ready(owner: Owner, max_attempts: int) -> ColumnElement[bool]:
             )
         )
     return and_(*conditions)
+
+
+def _is_for(owner: Owner, worker: str, lease_seconds: float) -> ColumnElement[bool]:
+    """Finalisations that this machine did not just fail at or lose, or that no other machine is there to try."""
+    own_host, table = host_of(literal(worker)), owner.table
+    is_other_host_there = exists().where(workers.c.host != own_host, is_living(lease_seconds))
+    return and_(
+        or_(
+            table.c.lease_owner.is_(None),
+            table.c.lease_expires_at.is_(None),
+            table.c.lease_expires_at <= database_now_plus(-LEFT_TO_OTHERS_SECONDS),
+            host_of(table.c.lease_owner) != own_host,
+            ~is_other_host_there,
+        ),
+        may_try(owner, table.c.id, own_host, lease_seconds),
+    )
 
 
 def is_any_ready(connection: Connection, max_attempts: int, evaluation_ids: Sequence[int] | None) -> bool:
@@ -92,7 +122,12 @@ def _take_ready(
     order = [evaluations.c.priority.desc()] if owner is EVALUATION else []
     best = (
         select(owner.table.c.id)
-        .where(is_ready(owner, max_attempts), *part_of(owner, owner.table.c.id, evaluation_ids))
+        .where(
+            is_ready(owner, max_attempts),
+            # As with shards: who works on some evaluations alone may be the only one who ever looks at them.
+            _is_for(owner, worker, lease_seconds) if evaluation_ids is None or owner is not EVALUATION else true(),
+            *part_of(owner, owner.table.c.id, evaluation_ids),
+        )
         .order_by(*order, owner.table.c.id)
         .limit(1)
         # PostgreSQL: pass over what another worker is taking at this moment.
@@ -217,6 +252,7 @@ def _finish(connection: Connection, claim: FinaliseClaim, values: dict[str, Any]
         .values(
             state=becomes(EvaluationEvent.SCORED),
             lease_expires_at=null(),
+            troubled_since=null(),
             error=null(),
             finished_at=database_now(),
             **values,

@@ -27,6 +27,7 @@ _RECORD = (
         seconds=bindparam("took"),
         file_key=bindparam("key"),
         file_digest=bindparam("digest"),
+        troubled_since=null(),
         error=null(),
         finished_at=database_now(),
     )

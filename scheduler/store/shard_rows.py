@@ -12,6 +12,7 @@ from scheduler.lifecycle import EvaluationState, ShardEvent, ShardState
 from scheduler.store.base import EvaluationRequest
 from scheduler.store.journal import write_entries
 from scheduler.store.owners import EVALUATION, Owner, among, shard_becomes, shard_can
+from scheduler.store.refusals import forget_refusals
 from scheduler.store.tables import evaluations, shards
 from scheduler.store.turns import next_turns
 from vaeval_core.types import IndexRange
@@ -140,10 +141,12 @@ def queue_again(connection: Connection, owner: Owner, ids: Sequence[int], priori
             lease_owner=null(),
             attempts=0,
             not_before=null(),
+            troubled_since=null(),
             error=null(),
         )
         .returning(owner.of_shard)
     ).all()
+    forget_refusals(connection, owner, ids)
     return len(queued) + len(set(ids) - set(queued))
 
 

@@ -35,30 +35,11 @@ from scheduler.store.base import CheckpointLocation, ShardClaim
 from scheduler.store.clock import database_now, database_now_plus
 from scheduler.store.database import RunAgain
 from scheduler.store.journal import write_entries
-from scheduler.store.owners import (
-    EVALUATION,
-    OWNERS,
-    REFERENCE,
-    Owner,
-    becomes,
-    fail,
-    part_of,
-    shard_becomes,
-    shard_can,
-)
+from scheduler.store.owners import EVALUATION, OWNERS, REFERENCE, Owner, becomes, part_of, shard_becomes, shard_can
+from scheduler.store.refusals import LEFT_TO_OTHERS_SECONDS, host_of, is_living, may_try
 from scheduler.store.tables import checkpoints, datasets, protocols, shards, workers
 from vaeval_core.protocol import Protocol
 from vaeval_core.types import IndexRange
-
-LONGEST_PAUSE_SECONDS = 60
-"""Most that a shard waits after a failed attempt."""
-
-LEFT_TO_OTHERS_SECONDS = 600
-"""How long after its pause a shard is left to workers other than the one that failed it. Not for ever: they may report
-that they are alive and yet never ask for work."""
-
-_LEASES_OF_SILENCE = 2
-"""A worker that has not reported for so many leases is not counted on."""
 
 
 def is_claimable(owner: Owner) -> ColumnElement[bool]:
@@ -71,22 +52,25 @@ def is_claimable(owner: Owner) -> ColumnElement[bool]:
     )
 
 
-def _is_for(worker: str, lease_seconds: float) -> ColumnElement[bool]:
-    """Shards that did not just fail on this worker, or that nobody else is there to try.
+def is_for(owner: Owner, worker: str, lease_seconds: float) -> ColumnElement[bool]:
+    """Shards that this machine did not just fail at or lose, or that nobody else is there to try.
 
-    A worker whose machine lacks a folder, or whose device is broken, fails a shard in no time and is free again first:
-    alone it would use up all attempts. `lease_owner` of a queued shard is who failed it last.
+    A worker whose machine lacks a folder, or whose device is broken, fails a shard in no time and is free again first, and so
+    are its other slots: alone they would use up all attempts. `lease_owner` of a queued shard is who failed at it or lost it
+    last.
     """
-    others = exists().where(
-        workers.c.worker != worker,
-        workers.c.retired_at.is_(None),
-        workers.c.heartbeat_at > database_now_plus(-_LEASES_OF_SILENCE * lease_seconds),
-    )
-    return or_(
-        shards.c.lease_owner.is_(None),
-        shards.c.lease_owner != worker,
-        shards.c.not_before <= database_now_plus(-LEFT_TO_OTHERS_SECONDS),
-        ~others,
+    own_host = host_of(literal(worker))
+    living = is_living(lease_seconds)
+    is_other_worker_there = exists().where(workers.c.worker != worker, living)
+    is_other_host_there = exists().where(workers.c.host != own_host, living)
+    return and_(
+        or_(
+            shards.c.lease_owner.is_(None),
+            shards.c.not_before <= database_now_plus(-LEFT_TO_OTHERS_SECONDS),
+            host_of(shards.c.lease_owner) != own_host,
+            and_(~is_other_host_there, or_(shards.c.lease_owner != worker, ~is_other_worker_there)),
+        ),
+        may_try(owner, owner.of_shard, own_host, lease_seconds),
     )
 
 
@@ -175,7 +159,7 @@ def _for_grabs(
             is_claimable(owner),
             # Who works on some evaluations alone may be the only one who ever looks at them, whoever else is alive. Not so
             # of references: others wait for them, too, and would fail with them.
-            _is_for(worker, lease_seconds) if evaluation_ids is None or owner is not EVALUATION else true(),
+            is_for(owner, worker, lease_seconds) if evaluation_ids is None or owner is not EVALUATION else true(),
             *part_of(owner, owner.of_shard, evaluation_ids),
         )
     )
@@ -229,7 +213,7 @@ def renew(connection: Connection, claim: ShardClaim, images_done: int, lease_sec
     done = literal(images_done)
     renewed = connection.execute(
         update(shards)
-        .where(_held_by(claim))
+        .where(held_by(claim))
         .values(
             lease_expires_at=database_now_plus(lease_seconds),
             images_done=case((done > shards.c.forward_passes, shards.c.forward_passes), else_=done),
@@ -238,61 +222,11 @@ def renew(connection: Connection, claim: ShardClaim, images_done: int, lease_sec
     return renewed.rowcount == 1
 
 
-def fail_attempt(connection: Connection, claim: ShardClaim, reason: str, *, retry: bool, max_attempts: int) -> bool:
-    """Queue the shard again or give it up; see `WorkStore.fail_shard`."""
-    owner = OWNERS[claim.owner]
-    # The owner's row first, as whoever stops this owner does. A claim or a sweep takes a shard first: should two wait for
-    # each other, PostgreSQL ends one of the transactions and `Database` runs it again.
-    connection.execute(
-        select(owner.table.c.id).where(owner.table.c.id == claim.owner_id).with_for_update(key_share=True)
-    )
-    shard = connection.execute(select(shards).where(_held_by(claim)).with_for_update(key_share=True)).one_or_none()
-    if shard is None:
-        return False
-    if not retry or shard.attempts >= max_attempts:
-        give_up(connection, owner, shard, reason)
-        return True
-    pause = min(2**shard.attempts, LONGEST_PAUSE_SECONDS)
-    connection.execute(
-        update(shards)
-        .where(shards.c.id == shard.id)
-        .values(
-            state=shard_becomes(ShardEvent.ATTEMPT_FAILED),  # lease_owner stays: see `_is_for`
-            lease_expires_at=null(),
-            not_before=database_now_plus(pause),
-            images_done=0,
-            error=reason,
-        )
-    )
-    detail = {"attempt": shard.attempts, "reason": reason, "pause_seconds": pause}
-    _write_entry(connection, claim, ShardEvent.ATTEMPT_FAILED, shard.lease_owner, **detail)
-    return True
-
-
-def give_up(connection: Connection, owner: Owner, shard: Row[Any], reason: str) -> bool:
-    """Fail a running shard for good, and its owner with it; False if it does not run any more."""
-    failed = connection.execute(
-        update(shards)
-        .where(shards.c.id == shard.id, shard_can(ShardEvent.GAVE_UP))
-        .values(state=shard_becomes(ShardEvent.GAVE_UP), lease_expires_at=null(), images_done=0, error=reason)
-    )
-    if failed.rowcount == 0:
-        return False
-    owner_id: int = shard._mapping[owner.of_shard]
-    detail = {"attempt": shard.attempts, "reason": reason}
-    entry = owner.shard_entry(ShardEvent.GAVE_UP, owner_id, shard.id, worker=shard.lease_owner, detail=detail)
-    write_entries(connection, [entry])
-    times = "1 attempt" if shard.attempts == 1 else f"{shard.attempts} attempts"
-    story = f"Shard {shard.number} (images {shard.start} to {shard.stop - 1}) failed after {times}. {reason}"
-    fail(connection, owner, [owner_id], EvaluationEvent.SHARD_FAILED, story)
-    return True
-
-
 def release(connection: Connection, claim: ShardClaim) -> bool:
     """Give the shard back; see `WorkStore.release_shard`."""
     released = connection.execute(
         update(shards)
-        .where(_held_by(claim))
+        .where(held_by(claim))
         .values(
             state=shard_becomes(ShardEvent.RELEASED),
             lease_owner=null(),
@@ -307,7 +241,8 @@ def release(connection: Connection, claim: ShardClaim) -> bool:
     return True
 
 
-def _held_by(claim: ShardClaim) -> ColumnElement[bool]:
+def held_by(claim: ShardClaim) -> ColumnElement[bool]:
+    """The shard's row, as long as nobody else was given it."""
     return and_(
         shards.c.id == claim.shard_id, shards.c.lease_token == claim.token, shards.c.state == ShardState.RUNNING
     )

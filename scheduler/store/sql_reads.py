@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Text, and_, case, cast, desc, func, nulls_last, or_, select
 
 from scheduler.lifecycle import EvaluationState, ShardState
-from scheduler.store.answers import BoardSize, Contenders, FailedAttempt, JournalPage
+from scheduler.store.answers import BoardSize, Contenders, FailedAttempt, JournalPage, Waiting
 from scheduler.store.attempts import failed_attempts
 from scheduler.store.base import EvaluationRecord, Progress, StoredFile, WorkerRecord
 from scheduler.store.best_rows import ALIKE_BUT_FOR_SEED, best_rows
@@ -22,6 +22,7 @@ from scheduler.store.live_files import live_files
 from scheduler.store.owners import among
 from scheduler.store.tables import evaluations, protocols, reference_sets, scores, shards, workers
 from scheduler.store.views import leaderboard
+from scheduler.store.waiting import waiting
 from vaeval_core.errors import InvalidInput, NotFound
 
 SHORTEST_PREFIX = 6
@@ -105,6 +106,10 @@ class SqlReadStore:
         )
         rows = self._database.read(lambda connection: connection.execute(statement).all())
         return {row.id: StoredFile(key=row.influence_key, digest=row.influence_digest) for row in rows}
+
+    def waiting(self, evaluation_ids: Sequence[int]) -> Mapping[int, Waiting]:
+        """See `ReadStore.waiting`."""
+        return self._database.read(lambda connection: waiting(connection, evaluation_ids))
 
     def failed_attempts(self, evaluation_id: int) -> tuple[FailedAttempt, ...]:
         """See `ReadStore.failed_attempts`."""

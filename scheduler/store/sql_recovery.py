@@ -22,7 +22,8 @@ from scheduler.store.finalise_failures import give_back
 from scheduler.store.finalise_work import is_ready
 from scheduler.store.journal import write_entries
 from scheduler.store.owners import EVALUATION, OWNERS, Owner, fail, shard_becomes, shard_can
-from scheduler.store.shard_work import give_up, is_claimable
+from scheduler.store.shard_failures import give_up
+from scheduler.store.shard_work import is_claimable
 from scheduler.store.tables import evaluations, leases, reference_sets, shards
 
 MAINTENANCE = "maintenance"
@@ -124,7 +125,13 @@ def _queue_again(connection: Connection, owner: Owner, shard: Row[Any], reason: 
     queued = connection.execute(
         update(shards)
         .where(shards.c.id == shard.id, shard_can(ShardEvent.LEASE_ENDED))
-        .values(state=shard_becomes(ShardEvent.LEASE_ENDED), lease_owner=null(), lease_expires_at=null(), images_done=0)
+        .values(
+            state=shard_becomes(ShardEvent.LEASE_ENDED),  # lease_owner stays: see `shard_work.is_for`
+            lease_expires_at=null(),
+            not_before=database_now(),
+            images_done=0,
+            error=reason,
+        )
     )
     if queued.rowcount == 0:
         return False  # cancelled a moment ago, when this sweep failed its owner

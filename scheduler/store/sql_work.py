@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, case, null, or_, update
 
+from scheduler.faults import Fault
 from scheduler.settings import MAX_ATTEMPTS
-from scheduler.store import finalise_failures, finalise_work, shard_results, shard_work
+from scheduler.store import finalise_failures, finalise_work, shard_failures, shard_results, shard_work
 from scheduler.store.base import FinaliseClaim, ShardClaim, StoredFile
 from scheduler.store.clock import database_now
 from scheduler.store.conflicts import insert_into
@@ -47,11 +48,16 @@ class SqlWorkStore:
         """See `WorkStore.finish_shard`."""
         return self._database.write(lambda connection: shard_results.finish(connection, claim, file, seconds))
 
-    def fail_shard(self, claim: ShardClaim, reason: str, *, retry: bool) -> bool:
+    def fail_shard(self, claim: ShardClaim, reason: str, *, fault: Fault) -> bool:
         """See `WorkStore.fail_shard`."""
         return self._database.write(
-            lambda connection: shard_work.fail_attempt(
-                connection, claim, storable(reason), retry=retry, max_attempts=self._max_attempts
+            lambda connection: shard_failures.fail_attempt(
+                connection,
+                claim,
+                storable(reason),
+                fault=fault,
+                max_attempts=self._max_attempts,
+                lease_seconds=self._lease_seconds,
             )
         )
 
@@ -105,13 +111,22 @@ class SqlWorkStore:
             lambda connection: finalise_failures.fail_claim(connection, claim, storable(reason))
         )
 
-    def release_finalise(self, claim: FinaliseClaim, reason: str) -> bool:
+    def release_finalise(self, claim: FinaliseClaim, reason: str, *, fault: Fault) -> bool:
         """See `WorkStore.release_finalise`."""
         return self._database.write(
             lambda connection: finalise_failures.release_claim(
-                connection, claim, storable(reason), max_attempts=self._max_attempts
+                connection,
+                claim,
+                storable(reason),
+                fault=fault,
+                max_attempts=self._max_attempts,
+                lease_seconds=self._lease_seconds,
             )
         )
+
+    def hand_finalise_back(self, claim: FinaliseClaim) -> bool:
+        """See `WorkStore.hand_finalise_back`."""
+        return self._database.write(lambda connection: finalise_failures.hand_back(connection, claim))
 
     def recompute_shard(self, claim: FinaliseClaim, file: StoredFile, reason: str) -> bool:
         """See `WorkStore.recompute_shard`."""

@@ -109,6 +109,11 @@ def _lease_columns() -> list[Column[object]]:
     ]
 
 
+def _troubled_since() -> Column[object]:
+    """Since when its surroundings keep a row from being worked on, attempt after attempt; null while they do not."""
+    return Column("troubled_since", UtcDateTime)
+
+
 def _turn() -> Column[int]:
     """Place in the order of fair shares: of equal priority, the lowest first."""
     return Column("turn", BigInteger, nullable=False, server_default="0")
@@ -128,6 +133,7 @@ reference_sets = Table(
     Column("submitted_at", UtcDateTime, nullable=False),
     Column("started_at", UtcDateTime),
     Column("finished_at", UtcDateTime),
+    _troubled_since(),
     _one_of("state", [state for state in EvaluationState if state is not EvaluationState.CANCELLED]),
     Index("state", "state"),
 )
@@ -155,6 +161,7 @@ evaluations = Table(
     # floor has no place in it.
     Column("fid", Double),
     Column("fid_std_error", Double),
+    _troubled_since(),
     UniqueConstraint("checkpoint_id", "protocol_id"),
     _one_of("state", EvaluationState),
     Index("state", "state", "reference_id"),
@@ -183,6 +190,7 @@ shards = Table(
     Column("error", Text),
     Column("finished_at", UtcDateTime),
     _turn(),
+    _troubled_since(),
     UniqueConstraint("evaluation_id", "number"),
     UniqueConstraint("reference_id", "number"),
     _one_of("state", ShardState),
@@ -236,6 +244,20 @@ imported_references = Table(
     Column("file_digest", Digest, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Index("digest", "digest"),
+)
+
+refusals = Table(
+    "refusals",
+    metadata,
+    Column("id", Identifier, primary_key=True),
+    Column("evaluation_id", ForeignKey("evaluations.id")),
+    Column("reference_id", ForeignKey("reference_sets.id")),
+    Column("host", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    UniqueConstraint("evaluation_id", "host"),
+    UniqueConstraint("reference_id", "host"),
+    CheckConstraint("(evaluation_id IS NULL) <> (reference_id IS NULL)", name="one_owner"),
 )
 
 events = Table(

@@ -16,7 +16,7 @@ from scheduler.store.sql_recovery import SqlRecoveryStore
 from scheduler.store.sql_references import SqlReferenceStore
 from scheduler.store.sql_submissions import SqlSubmissionStore
 from scheduler.store.sql_work import SqlWorkStore
-from scheduler.store.tables import evaluations, shards
+from scheduler.store.tables import evaluations, events, shards
 from tests.factories import evaluation_request, scores, stored_file
 
 
@@ -134,8 +134,20 @@ class Stores:
     def execute(self, statement: str) -> None:
         self.database.write(lambda connection: connection.execute(text(statement)))
 
+    def details(self, action: str) -> list[Any]:
+        """What the journal has on this, the oldest first."""
+        statement = select(events.c.detail).where(events.c.action == action).order_by(events.c.id)
+        return list(self.database.read(lambda connection: connection.scalars(statement).all()))
+
     def count(self, table: str) -> int:
         return int(self.database.read(lambda c: c.execute(select(func.count()).select_from(text(table))).scalar_one()))
+
+
+def moment(stores: Stores, seconds: float) -> str:
+    """SQL for the time of the database plus so many seconds."""
+    if stores.database.is_sqlite:
+        return f"(strftime('%Y-%m-%d %H:%M:%f', 'now', '{seconds:+} seconds') || '000')"
+    return f"(statement_timestamp() + interval '{seconds} seconds')"
 
 
 def file_of(claim: ShardClaim) -> StoredFile:

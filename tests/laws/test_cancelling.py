@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from scheduler.faults import Fault
 from scheduler.lifecycle import EvaluationState
 from scheduler.store.base import FinaliseClaim
 from tests.factories import evaluation_request, protocol, scores, stored_file
@@ -41,7 +42,7 @@ class TestCancelling:
         stores.submissions.cancel([1])
         assert not stores.work.renew_shard(claim, images_done=2)
         assert not stores.work.finish_shard(claim, file_of(claim), 1.0)
-        assert not stores.work.fail_shard(claim, "Too late.", retry=True)
+        assert not stores.work.fail_shard(claim, "Too late.", fault=Fault.WORK)
         assert not stores.work.release_shard(claim)
         assert states_of_shards(stores) == ["cancelled", "cancelled"]
 
@@ -56,7 +57,7 @@ class TestCancelling:
         stores.submissions.cancel([1])
         assert not stores.work.renew_finalise(claim)
         assert not stores.work.finish_evaluation(claim, scores(1.0), None)
-        assert not stores.work.release_finalise(claim, "Too late.")
+        assert not stores.work.release_finalise(claim, "Too late.", fault=Fault.WORK)
         assert not stores.work.recompute_shard(claim, claim.shards[0], "Too late.")
         assert not stores.work.fail_finalise(claim, "Too late.")
         assert stores.count("scores") == 0
@@ -84,7 +85,7 @@ class TestCancelling:
         if end == "finished":
             stores.finish_everything()
         elif end == "failed":
-            stores.work.fail_shard(stores.claim(), "No.", retry=False)
+            stores.work.fail_shard(stores.claim(), "No.", fault=Fault.INPUT)
         else:
             stores.submissions.cancel([1])
         before = stores.reads.evaluation(1), stores.count("events")
@@ -148,7 +149,7 @@ class TestRetrying:
     def test_a_failed_evaluation_has_all_its_attempts_again(self, stores: Stores) -> None:
         stores.submit_one()
         stores.make_reference()
-        stores.work.fail_shard(stores.claim(), "No.", retry=False)
+        stores.work.fail_shard(stores.claim(), "No.", fault=Fault.INPUT)
         assert stores.submissions.retry([1]).new_shards == 2
         record = stores.reads.evaluation(1)
         assert (record.state, record.error) == (EvaluationState.QUEUED, None)
@@ -156,7 +157,7 @@ class TestRetrying:
 
     def test_a_reference_that_failed_is_queued_with_it(self, stores: Stores) -> None:
         stores.submit("a", "b")
-        stores.work.fail_shard(stores.claim(), "The images are gone.", retry=False)
+        stores.work.fail_shard(stores.claim(), "The images are gone.", fault=Fault.INPUT)
         assert stores.submissions.retry([2]).new_shards == 2 + 2
         stores.finish_everything()
         assert (stores.state_of(1), stores.state_of(2)) == (EvaluationState.FAILED, EvaluationState.FINISHED)

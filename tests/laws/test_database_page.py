@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import inspect
 
+from scheduler.faults import Fault
 from scheduler.store.tables import metadata
 from tests.factories import checkpoint_entry, evaluation_request, protocol
 from tests.laws.stores import Stores
@@ -44,7 +45,7 @@ class TestQueries:
         )
         stores.finish_with({1: 40.0, 2: 10.0, 3: 14.0, 4: math.nan})
         stores.submit(evaluation_request("broken", protocol=one))
-        stores.work.fail_shard(stores.claim(), "The decoder gives no images.", retry=False)
+        stores.work.fail_shard(stores.claim(), "The decoder gives no images.", fault=Fault.INPUT)
         return [stores.query(query) for query in QUERIES]
 
     def test_there_are_six(self) -> None:

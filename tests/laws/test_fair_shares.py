@@ -6,6 +6,7 @@ from itertools import groupby
 
 from sqlalchemy import Connection, select
 
+from scheduler.faults import Fault
 from scheduler.store.owners import EVALUATION
 from scheduler.store.shard_work import best_of
 from tests.factories import evaluation_request, protocol
@@ -120,7 +121,7 @@ def test_what_is_queued_again_is_a_newcomer(stores: Stores) -> None:
 def test_a_pause_of_an_old_shard_gives_newcomers_no_advantage(stores: Stores) -> None:
     sweep(stores, "early", 40)
     stores.make_reference()
-    assert stores.work.fail_shard(stores.claim(), "Out of memory.", retry=True)
+    assert stores.work.fail_shard(stores.claim(), "Out of memory.", fault=Fault.WORK)
     stores.extend_pauses()
     work(stores, 2 * 20)
     sweep(stores, "late", 40)

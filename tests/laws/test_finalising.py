@@ -10,6 +10,7 @@ from threading import Barrier
 import pytest
 from sqlalchemy.exc import IntegrityError
 
+from scheduler.faults import Fault
 from scheduler.lifecycle import EvaluationState
 from scheduler.store.base import FinaliseClaim, ShardClaim, StoredFile
 from tests.factories import digest, evaluation_request, protocol, score, scores, stored_file
@@ -279,7 +280,7 @@ class TestFailedAttempts:
 
     def test_it_is_tried_again_after_a_pause(self, stores: Stores) -> None:
         claim = self.ready(stores)
-        assert stores.work.release_finalise(claim, "The storage is away.")
+        assert stores.work.release_finalise(claim, "The storage is away.", fault=Fault.WORK)
         assert stores.state_of(claim.owner_id) is EvaluationState.RUNNING
         assert stores.work.claim_finalise("worker-1") is None
         assert stores.recovery.claimable() == 0, "the bell is not rung in vain"
@@ -292,10 +293,10 @@ class TestFailedAttempts:
     def test_the_third_failure_is_the_last(self, stores: Stores) -> None:
         claim = self.ready(stores)
         for _ in range(2):
-            assert stores.work.release_finalise(claim, "The storage is away.")
+            assert stores.work.release_finalise(claim, "The storage is away.", fault=Fault.WORK)
             stores.end_pauses()
             claim = stores.claim_finalise()
-        assert stores.work.release_finalise(claim, "The storage is away.")
+        assert stores.work.release_finalise(claim, "The storage is away.", fault=Fault.WORK)
         assert stores.state_of(claim.owner_id) is EvaluationState.FAILED
         assert stores.error_of(claim.owner_id) == "Merging its shards failed after 3 attempts. The storage is away."
 
@@ -303,15 +304,15 @@ class TestFailedAttempts:
         stores.submit("a", "b")
         stores.compute_shards()
         for _ in range(2):
-            assert stores.work.release_finalise(stores.claim_finalise(), "The storage is away.")
+            assert stores.work.release_finalise(stores.claim_finalise(), "The storage is away.", fault=Fault.WORK)
             assert stores.state_of(1) is not EvaluationState.FAILED
             stores.end_pauses()
-        assert stores.work.release_finalise(stores.claim_finalise(), "The storage is away.")
+        assert stores.work.release_finalise(stores.claim_finalise(), "The storage is away.", fault=Fault.WORK)
         for number in (1, 2):
             assert stores.error_of(number).endswith("failed after 3 attempts. The storage is away.")
 
     def test_the_journal_has_the_reason(self, stores: Stores) -> None:
-        stores.work.release_finalise(self.ready(stores), "The storage is away.")
+        stores.work.release_finalise(self.ready(stores), "The storage is away.", fault=Fault.WORK)
         ((detail,),) = stores.query("SELECT detail FROM events WHERE action = 'evaluation.finalise_attempt_failed'")
         assert "The storage is away." in str(detail)
 
@@ -320,7 +321,7 @@ class TestFailedAttempts:
         stores.end_lease(late)
         stores.recovery.sweep()
         successor = stores.claim_finalise("successor")
-        assert not stores.work.release_finalise(late, "Too late.")
+        assert not stores.work.release_finalise(late, "Too late.", fault=Fault.WORK)
         assert stores.work.finish_evaluation(successor, scores(1.0), None)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from scheduler.faults import Fault
 from scheduler.store.artifact_keys import influence_key, manifest_key, merged_key, pictures_key, shard_key
 from scheduler.store.base import StoredFile
 from tests.factories import digest, evaluation_request, scores, stored_file
@@ -68,7 +69,7 @@ def test_finished_shards_of_what_failed_or_was_cancelled_are_kept_for_a_retry(st
         if number == 1:
             stores.submissions.cancel([1])
         else:
-            stores.work.fail_shard(stores.claim(), "No.", retry=False)
+            stores.work.fail_shard(stores.claim(), "No.", fault=Fault.INPUT)
     assert kept < stores.reads.live_files()
 
 

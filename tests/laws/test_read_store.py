@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
+from scheduler.faults import Fault
 from scheduler.lifecycle import EvaluationState, ShardState
 from scheduler.store.answers import BoardSize
 from scheduler.store.tables import evaluations
@@ -65,7 +66,7 @@ class TestProgress:
     def test_what_nobody_will_do_is_left_out_of_the_total(self, stores: Stores) -> None:
         stores.submit_one()
         stores.make_reference()
-        stores.work.fail_shard(stores.claim(), "No.", retry=False)
+        stores.work.fail_shard(stores.claim(), "No.", fault=Fault.INPUT)
         progress = stores.reads.progress()
         assert (progress.images_done, progress.images_total) == (64, 64), "the reference alone"
         assert progress.is_over

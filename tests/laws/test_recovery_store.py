@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import Connection
 
+from scheduler.faults import Fault
 from scheduler.lifecycle import EvaluationState
 from scheduler.store import shard_work
 from scheduler.store.base import SweepReport
@@ -102,7 +103,7 @@ class TestClaimable:
 
     def test_a_pausing_shard_does_not_count_before_its_time(self, stores: Stores) -> None:
         stores.submit_one()
-        stores.work.fail_shard(stores.claim(), "No.", retry=True)
+        stores.work.fail_shard(stores.claim(), "No.", fault=Fault.WORK)
         assert stores.recovery.claimable() == 3
         stores.end_pauses()
         assert stores.recovery.claimable() == 4
@@ -125,11 +126,11 @@ class TestFailedAttempts:
     def test_every_attempt_that_came_to_nothing_is_told_with_its_reason(self, stores: Stores) -> None:
         evaluation_id = stores.submit_one()
         stores.make_reference()
-        stores.work.fail_shard(stores.claim("broken"), "Out of memory.", retry=True)
+        stores.work.fail_shard(stores.claim("broken"), "Out of memory.", fault=Fault.WORK)
         stores.end_pauses()
         stores.end_lease(stores.claim("dead"))
         stores.recovery.sweep()
-        stores.work.fail_shard(stores.claim("unlucky"), "The decoder gives no images.", retry=True)
+        stores.work.fail_shard(stores.claim("unlucky"), "The decoder gives no images.", fault=Fault.WORK)
         told = stores.reads.failed_attempts(evaluation_id)
         assert [(each.owner, each.shard, each.attempt, each.worker, each.reason) for each in told] == [
             ("evaluation", 0, 1, "broken", "Out of memory."),
@@ -140,12 +141,12 @@ class TestFailedAttempts:
 
     def test_those_of_its_reference_are_told_too_and_those_of_others_are_not(self, stores: Stores) -> None:
         one, other = stores.submit("one").evaluations[0], stores.submit("other").evaluations[0]
-        stores.work.fail_shard(stores.claim("w"), "The folder is away.", retry=True)
+        stores.work.fail_shard(stores.claim("w"), "The folder is away.", fault=Fault.WORK)
         stores.end_pauses()
         stores.make_reference()
         claim = stores.claim("w")
         assert claim.owner_id == one.evaluation_id
-        stores.work.fail_shard(claim, "Out of memory.", retry=True)
+        stores.work.fail_shard(claim, "Out of memory.", fault=Fault.WORK)
         told = {
             number: [(each.owner, each.reason) for each in stores.reads.failed_attempts(number)]
             for number in (one.evaluation_id, other.evaluation_id)
@@ -157,7 +158,7 @@ class TestFailedAttempts:
     def test_a_finalisation_that_failed_has_no_shard(self, stores: Stores) -> None:
         stores.submit_one()
         stores.compute_shards()
-        stores.work.release_finalise(stores.claim_finalise("w"), "The storage is away.")
+        stores.work.release_finalise(stores.claim_finalise("w"), "The storage is away.", fault=Fault.WORK)
         stores.end_pauses()
         stores.end_lease(stores.claim_finalise("dead"))
         stores.recovery.sweep()

@@ -21,6 +21,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from scheduler.faults import Fault
 from scheduler.lifecycle import EvaluationState
 from scheduler.store.base import FinaliseClaim, ShardClaim, StoredFile
 from scheduler.store.database import Database
@@ -136,11 +137,11 @@ class StoreMachine(RuleBasedStateMachine):
             self.files[claim.shard_id] = (claim.token, file)
 
     @precondition(lambda self: self.claims)
-    @rule(which=any_number, retry=st.booleans())
-    def fail(self, which: int, retry: bool) -> None:
+    @rule(which=any_number, fault=st.sampled_from(Fault))
+    def fail(self, which: int, fault: Fault) -> None:
         claim = self.claims[which % len(self.claims)]
         held = self._holds(claim)
-        assert self.stores.work.fail_shard(claim, "It did not work.", retry=retry) == held
+        assert self.stores.work.fail_shard(claim, "It did not work.", fault=fault) == held
         if held:
             self._let_go(claim)
         self._forget_stopped()
@@ -202,12 +203,22 @@ class StoreMachine(RuleBasedStateMachine):
             self.expired_finalises.discard((claim.owner, claim.owner_id))
 
     @precondition(lambda self: self.finalises)
-    @rule(which=any_number, for_good=st.booleans())
-    def give_finalise_up(self, which: int, for_good: bool) -> None:
+    @rule(which=any_number, fault=st.sampled_from(Fault))
+    def give_finalise_up(self, which: int, fault: Fault) -> None:
         claim = self.finalises[which % len(self.finalises)]
         held = self._finalises(claim)
-        give_up = self.stores.work.fail_finalise if for_good else self.stores.work.release_finalise
-        assert give_up(claim, "It did not work.") == held
+        assert self.stores.work.release_finalise(claim, "It did not work.", fault=fault) == held
+        self._forget_stopped()
+
+    @precondition(lambda self: self.finalises)
+    @rule(which=any_number, for_good=st.booleans())
+    def end_finalise(self, which: int, for_good: bool) -> None:
+        claim = self.finalises[which % len(self.finalises)]
+        held = self._finalises(claim)
+        if for_good:
+            assert self.stores.work.fail_finalise(claim, "It did not work.") == held
+        else:
+            assert self.stores.work.hand_finalise_back(claim) == held
         self._forget_stopped()
 
     @precondition(lambda self: self.finalises)

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy.exc import DBAPIError
 
+from scheduler.faults import Fault
 from scheduler.lifecycle import EvaluationState
 from scheduler.store.base import SubmissionReceipt
 from tests.factories import (
@@ -153,7 +154,7 @@ class TestSubmittingAgain:
         evaluation_id = stores.submit_one()
         stores.make_reference()
         stores.work.finish_shard(stores.claim(), stored_file("first"), 1.0)
-        assert stores.work.fail_shard(stores.claim(), "The images are gone.", retry=False)
+        assert stores.work.fail_shard(stores.claim(), "The images are gone.", fault=Fault.INPUT)
         assert stores.state_of(evaluation_id) is EvaluationState.FAILED
         return evaluation_id
 
@@ -183,7 +184,7 @@ class TestSubmittingAgain:
     def test_a_failed_reference_is_queued_for_a_new_evaluation(self, stores: Stores) -> None:
         first = stores.submit_one("a")
         stores.work.finish_shard(stores.claim(), stored_file("kept"), 1.0)
-        stores.work.fail_shard(stores.claim(), "The images are gone.", retry=False)
+        stores.work.fail_shard(stores.claim(), "The images are gone.", fault=Fault.INPUT)
         receipt = stores.submit("b")
         assert receipt.new_shards == 1 + 2
         claim = stores.claim()

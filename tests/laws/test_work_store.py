@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import select
 
+from scheduler.faults import Fault
 from scheduler.lifecycle import EvaluationState
 from scheduler.store.base import CheckpointLocation, ShardClaim
 from scheduler.store.tables import events
@@ -214,8 +215,8 @@ class TestFencing:
         late, successor = self.overtake(stores)
         before = stores.query("SELECT * FROM shards ORDER BY id")
         assert not stores.work.renew_shard(late, images_done=5)
-        assert not stores.work.fail_shard(late, "too late", retry=True)
-        assert not stores.work.fail_shard(late, "too late", retry=False)
+        assert not stores.work.fail_shard(late, "too late", fault=Fault.WORK)
+        assert not stores.work.fail_shard(late, "too late", fault=Fault.INPUT)
         assert not stores.work.release_shard(late)
         assert stores.query("SELECT * FROM shards ORDER BY id") == before
         assert stores.work.renew_shard(successor, images_done=5)
@@ -240,7 +241,7 @@ class TestAttempts:
         evaluation_id = stores.submit_one()
         stores.make_reference()
         first = stores.claim()
-        assert stores.work.fail_shard(first, "The device ran out of memory.", retry=True)
+        assert stores.work.fail_shard(first, "The device ran out of memory.", fault=Fault.WORK)
         assert stores.claim().number == 1, "the other shard; this one pauses"
         assert stores.work.claim_shard("worker-1") is None
         stores.end_pauses()
@@ -256,7 +257,7 @@ class TestAttempts:
         for _ in range(2):
             claim = stores.claim()
             assert claim.number == 0
-            stores.work.fail_shard(claim, "No.", retry=True)
+            stores.work.fail_shard(claim, "No.", fault=Fault.WORK)
             stores.end_pauses()
         failures = select(events.c.detail).where(events.c.action == "shard.attempt_failed").order_by(events.c.id)
         details = stores.database.read(lambda connection: connection.scalars(failures).all())
@@ -268,7 +269,7 @@ class TestAttempts:
         for attempt in (1, 2, 3):
             claim = stores.claim()
             assert (claim.number, claim.attempt) == (0, attempt)
-            assert stores.work.fail_shard(claim, f"Reason {attempt}.", retry=True)
+            assert stores.work.fail_shard(claim, f"Reason {attempt}.", fault=Fault.WORK)
             stores.end_pauses()
         assert stores.state_of(evaluation_id) is EvaluationState.FAILED
         assert stores.error_of(evaluation_id) == "Shard 0 (images 0 to 31) failed after 3 attempts. Reason 3."
@@ -277,7 +278,7 @@ class TestAttempts:
     def test_without_retry_it_fails_at_once(self, stores: Stores) -> None:
         evaluation_id = stores.submit_one()
         stores.make_reference()
-        stores.work.fail_shard(stores.claim(), "The file is no model.", retry=False)
+        stores.work.fail_shard(stores.claim(), "The file is no model.", fault=Fault.INPUT)
         assert (
             stores.error_of(evaluation_id) == "Shard 0 (images 0 to 31) failed after 1 attempt. The file is no model."
         )
@@ -285,14 +286,14 @@ class TestAttempts:
     @pytest.mark.parametrize("odd", ["\0", "\udcff"], ids=["NUL", "half a character"])
     def test_a_reason_may_hold_what_no_database_stores(self, stores: Stores, odd: str) -> None:
         stores.submit_one()
-        stores.work.fail_shard(stores.claim(), f"The file photo{odd}.png is damaged.", retry=False)
+        stores.work.fail_shard(stores.claim(), f"The file photo{odd}.png is damaged.", fault=Fault.INPUT)
         assert "photo" in stores.error_of(1)
         assert ".png is damaged." in stores.error_of(1)
 
     def test_only_its_own_evaluation_fails(self, stores: Stores) -> None:
         stores.submit("poisoned", "healthy")
         stores.make_reference()
-        stores.work.fail_shard(stores.claim(), "No.", retry=False)
+        stores.work.fail_shard(stores.claim(), "No.", fault=Fault.INPUT)
         stores.finish_everything()
         assert [stores.state_of(number) for number in (1, 2)] == [EvaluationState.FAILED, EvaluationState.FINISHED]
 
@@ -300,7 +301,7 @@ class TestAttempts:
         stores.submit_one()
         stores.make_reference()
         running, failing = stores.claim("worker-1"), stores.claim("worker-2")
-        stores.work.fail_shard(failing, "No.", retry=False)
+        stores.work.fail_shard(failing, "No.", fault=Fault.INPUT)
         assert not stores.work.renew_shard(running, images_done=1), "the worker is told to stop"
         assert not stores.work.finish_shard(running, file_of(running), 1.0)
         states = stores.query("SELECT state FROM shards WHERE evaluation_id IS NOT NULL ORDER BY number")
@@ -309,7 +310,7 @@ class TestAttempts:
     def test_a_failed_reference_takes_what_waits_for_it_along(self, stores: Stores) -> None:
         stores.submit("a", "b")
         other = stores.submit_one(evaluation_request("c", protocol=protocol(dataset_digest=digest("photos"))))
-        stores.work.fail_shard(stores.claim(), "An image changed.", retry=False)
+        stores.work.fail_shard(stores.claim(), "An image changed.", fault=Fault.INPUT)
         for number in (1, 2):
             assert stores.state_of(number) is EvaluationState.FAILED
             assert stores.error_of(number) == (
@@ -323,7 +324,7 @@ class TestAttempts:
         stores.make_reference()
         claims = [stores.claim() for _ in range(20)]
         with ThreadPoolExecutor(8) as threads:
-            told = list(threads.map(lambda claim: stores.work.fail_shard(claim, "No.", retry=False), claims))
+            told = list(threads.map(lambda claim: stores.work.fail_shard(claim, "No.", fault=Fault.INPUT), claims))
         assert sum(told) == 10, "of each pair one fails the evaluation, which takes the other shard away"
         states = Counter(stores.query("SELECT state FROM shards WHERE evaluation_id IS NOT NULL"))
         assert states == {("failed",): 10, ("cancelled",): 10}
@@ -344,7 +345,7 @@ class TestLeavingToOthers:
         """The first shard of two, failed and past its pause."""
         claim = stores.claim(worker)
         assert claim.number == 0
-        assert stores.work.fail_shard(claim, "No such folder.", retry=True)
+        assert stores.work.fail_shard(claim, "No such folder.", fault=Fault.WORK)
         stores.execute(f"UPDATE shards SET not_before = {_ago(stores, '-1 seconds')} WHERE id = {claim.shard_id}")
         return claim
 
@@ -374,7 +375,7 @@ class TestLeavingToOthers:
         claim = stores.work.claim_shard("own-run", [2])
         assert claim is not None
         assert claim.owner == "reference"
-        assert stores.work.fail_shard(claim, "no such folder here", retry=True)
+        assert stores.work.fail_shard(claim, "no such folder here", fault=Fault.WORK)
         stores.execute(f"UPDATE shards SET not_before = {_ago(stores, '-1 seconds')} WHERE id = {claim.shard_id}")
         again = stores.work.claim_shard("own-run", [2])
         assert again is None or again.shard_id != claim.shard_id

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from sqlalchemy import URL
 
+from scheduler.faults import Fault
 from scheduler.store import schema
 from scheduler.store.database import Database
 from tests.laws.stores import Stores
@@ -35,7 +36,7 @@ def fill(database: Database) -> None:
     stores.submit_one("beta4/step-100")
     stores.finish_everything(fid=12.5)
     stores.submit_one("beta4/step-200")
-    assert stores.work.fail_shard(stores.claim("slot0-7@node"), "The decoder gives no images.", retry=False)
+    assert stores.work.fail_shard(stores.claim("slot0-7@node"), "The decoder gives no images.", fault=Fault.INPUT)
     stores.submit_one("beta4/step-300")
     stores.claim("slot0-7@node")
     stores.recovery.hold_maintenance("node:7", 60)

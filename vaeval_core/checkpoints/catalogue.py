@@ -33,7 +33,7 @@ from vaeval_core.checkpoints.linear_gaussian import LINEAR_GAUSSIAN_FILE, load_l
 from vaeval_core.checkpoints.naming import short_name, training_step
 from vaeval_core.checkpoints.search import absolute, canonical, find_checkpoints, is_checkpoint_folder, is_pair
 from vaeval_core.checkpoints.sidecar import SIDECAR_NAME, read_sidecar
-from vaeval_core.errors import CheckpointRejected, NotFound, unreadable_here
+from vaeval_core.errors import CheckpointChanged, CheckpointRejected, NotFound, unreadable_here
 from vaeval_core.likelihood import Likelihood
 
 __all__ = ["describe", "find_checkpoints", "load"]
@@ -97,7 +97,8 @@ def load(path: Path, digest: str) -> VaeAdapter:
         digest: As in its description.
 
     Raises:
-        CheckpointRejected: The files are not those that were described, or the networks cannot be rebuilt.
+        CheckpointChanged: The files are not those that were described.
+        CheckpointRejected: The networks cannot be rebuilt.
         StorageFailed: This machine cannot read the files, or has no space to unpack the weights.
     """
     path = absolute(path)
@@ -194,7 +195,7 @@ def _state(located: _Located) -> list[tuple[int, int, int]]:
 
 def _require_same(located: _Located, expected: str, received: str) -> None:
     if received != expected:
-        raise CheckpointRejected(
+        raise CheckpointChanged(
             "The checkpoint was altered after it was submitted.",
             received=f"{located.path} with digest {received[:12]}…",
             expected=f"digest {expected[:12]}…",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from vaeval_core.errors import InvalidInput
+from vaeval_core.errors import ExtractorDiffers, InvalidInput
 from vaeval_core.features.base import FeatureExtractor
 from vaeval_core.features.fid_weights import find_fid_weights
 from vaeval_core.features.inception_v3_architecture import FEATURES
@@ -155,15 +155,20 @@ def load_extractor(spec: ExtractorSpec, weights_folder: Path) -> FeatureExtracto
         weights_folder: Where its weights file is.
 
     Raises:
-        InvalidInput: This program computes other features under that name.
+        ExtractorDiffers: This program computes other features under that name, or none.
         WeightsUnavailable: The weights file is not here, or weights made from a seed come out differently here.
     """
-    _require_known(spec.name)
-    here = _as_computed_here(spec)
+    try:
+        _require_known(spec.name)
+        here = _as_computed_here(spec)
+    except InvalidInput as error:  # it was known where the protocol was made
+        raise ExtractorDiffers(
+            error.what, received=error.received, expected=error.expected, next_step=error.next_step
+        ) from error
     if spec != here:
         wanted, offered = spec.model_dump(), here.model_dump()
         differing = [field for field in wanted if wanted[field] != offered[field]]
-        raise InvalidInput(
+        raise ExtractorDiffers(
             f"This program computes other features under the name {spec.name} than the protocol asks for.",
             received=", ".join(f"{field}={wanted[field]}" for field in differing),
             expected=", ".join(f"{field}={offered[field]}" for field in differing),

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import get_args
 
-from vaeval_core.errors import ImagesRejected, NotFound, unreadable_here
+from vaeval_core.errors import ImagesChanged, NotFound, unreadable_here
 from vaeval_core.images.array_file import ARRAY_SUFFIXES, open_array_file, survey_array_file
 from vaeval_core.images.array_images import ArrayImages
 from vaeval_core.images.base import ImageSet
@@ -67,14 +67,14 @@ def open_images(uri: str, digest: str, manifest: bytes | None) -> ImageSet:
         manifest: What its `manifest()` gave.
 
     Raises:
-        ImagesRejected: Bundled images or an array are others than those described.
+        ImagesChanged: Bundled images or an array are others than those described.
         StorageFailed: This machine cannot read the path, or the manifest is missing, damaged or that of another set.
     """
     if _is_bundled(uri):
         bundled = _bundled(uri)
         if bundled.digest != digest:
             origin = "scikit-learn" if uri.startswith(SCHEME) else "vaeval"
-            raise ImagesRejected(
+            raise ImagesChanged(
                 "The bundled images of this machine are not those that the evaluation was submitted with.",
                 received=f"{uri} with digest {bundled.digest}",
                 expected=f"digest {digest}",

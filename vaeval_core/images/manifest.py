@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from vaeval_core.errors import ImagesRejected, StorageFailed
+from vaeval_core.errors import ImagesChanged, StorageFailed
 
 
 def write_manifest(kind: str, content: Mapping[str, Any]) -> bytes:
@@ -43,9 +43,9 @@ def unusable_manifest(uri: str, received: str, expected: str = "the list written
     )
 
 
-def changed_since_submission(received: str, expected: str) -> ImagesRejected:
+def changed_since_submission(received: str, expected: str) -> ImagesChanged:
     """The error for images that are no longer those that were surveyed."""
-    return ImagesRejected(
+    return ImagesChanged(
         "An image is not what it was when the evaluation was submitted.",
         received=received,
         expected=expected,

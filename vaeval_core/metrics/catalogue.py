@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 
-from vaeval_core.errors import InvalidInput
+from vaeval_core.errors import InvalidInput, MetricsDiffer
 from vaeval_core.measurements.structural_similarity import WINDOW
 from vaeval_core.metrics import sample_quality
 from vaeval_core.metrics.base import Metric
@@ -271,7 +271,7 @@ def require_known(metrics: Mapping[str, int]) -> None:
     """Refuse to score a protocol of a program with other metrics.
 
     Raises:
-        InvalidInput: A metric, or a version of one, is not in the catalogue.
+        MetricsDiffer: A metric, or a version of one, is not in the catalogue.
     """
     unknown = [
         f"{name} version {version}"
@@ -279,7 +279,7 @@ def require_known(metrics: Mapping[str, int]) -> None:
         if name not in METRICS or METRICS[name].version != version
     ]
     if unknown:
-        raise InvalidInput(
+        raise MetricsDiffer(
             "The protocol names metrics that this version of vaeval does not compute.",
             received=", ".join(unknown),
             expected=", ".join(f"{name} version {metric.version}" for name, metric in METRICS.items()),

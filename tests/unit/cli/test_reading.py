@@ -15,6 +15,8 @@ import pytest
 from PIL import Image
 from sqlalchemy import text
 
+from scheduler.composition import open_application
+from scheduler.faults import Fault
 from scheduler.settings import Settings
 from scheduler.store.database import Database
 from tests.unit.cli.conftest import SMALL, Outcome
@@ -259,6 +261,34 @@ def test_an_empty_database_says_what_to_do(vaeval: Vaeval) -> None:
     outcome = vaeval("status")
     assert (outcome.exit_code, outcome.out) == (0, "")
     assert "vaeval demo" in outcome.err
+
+
+def test_what_waits_for_its_surroundings_says_why_and_until_when(
+    vaeval: Vaeval, home: Path, submitted: Outcome
+) -> None:
+    with open_application(Settings.from_environment({"VAEVAL_HOME": str(home)})) as application:
+        for slot, reason, fault in (
+            ("0@b", "Too old.", Fault.MACHINE),
+            ("0@a", "No space is left.", Fault.SURROUNDINGS),
+        ):
+            host = slot.rpartition("@")[2]
+            application.work.report_worker("0@c", host="c", pid=1, device="cpu", threads=1, versions={})
+            application.work.report_worker(slot, host=host, pid=1, device="cpu", threads=1, versions={})
+            claim = application.work.claim_shard(slot)
+            assert claim is not None
+            assert application.work.fail_shard(claim, reason, fault=fault)
+    for told in (vaeval("status").err, vaeval("show", 1).err):
+        words = " ".join(told.split())
+        assert re.search(
+            r"waits: its reference: No space is left\. Next attempt at [\d:]{8} UTC, in \d+ s; given up", words
+        )
+        assert "waits: its reference: left to other machines than b: Too old." in words
+    (waiting,) = {json.dumps(entry["waiting"]) for entry in vaeval("status", "--json").document["evaluations"]}
+    document = json.loads(waiting)
+    assert (document["reason"], document["refused_by"]) == ("No space is left.", {"b": "Too old."})
+    assert document["next_attempt_at"] < document["gives_up_at"]
+    assert vaeval("show", 1, "--json").document["waiting"] == document
+    assert vaeval("show", 1, "--json").document["error"] is None
 
 
 @pytest.mark.filterwarnings(

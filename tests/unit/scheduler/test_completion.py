@@ -215,12 +215,12 @@ def test_a_shard_file_that_is_gone_is_computed_again_and_the_scores_are_the_same
         assert score_values(application) == score_values(other)
 
 
-def test_a_metric_of_another_version_fails_the_evaluation_with_the_reason(tmp_path: Path) -> None:
+def test_a_metric_of_a_version_that_no_machine_has_fails_the_evaluation_with_the_reason(tmp_path: Path) -> None:
     with open_application(Settings.from_environment({"VAEVAL_HOME": str(tmp_path / "home")})) as application:
         submit(application, tmp_path, metrics={"fid": 99})
         compute_all_shards(application)
         finalise_next(application, "reference")
-        assert finalise_next(application, "evaluation") is FinaliseOutcome.FAILED
+        finalise_next(application, "evaluation")
         record = application.reads.evaluation(1)
     assert record.state is EvaluationState.FAILED
     assert "fid version 99" in (record.error or "")
@@ -285,7 +285,7 @@ def test_a_reference_of_which_no_file_is_left_is_computed_again(application: App
     assert None not in score_values(application).values()
 
 
-def test_a_store_that_is_not_mounted_costs_an_attempt_and_no_shard(application: Application) -> None:
+def test_a_store_that_is_not_mounted_costs_a_pause_and_no_shard(application: Application) -> None:
     finalise_next(application, "reference")
     store = Path(application.settings.artifacts)
     store.rename(store.with_name("elsewhere"))
@@ -299,9 +299,7 @@ def test_a_store_that_is_not_mounted_costs_an_attempt_and_no_shard(application: 
 @pytest.mark.parametrize(
     ("error", "told"),
     [
-        (StorageFailed("The bucket says 503."), "The bucket says 503."),
         (MemoryError("too many features"), "MemoryError: too many features"),
-        (OSError(errno.EIO, "Input/output error"), "Input/output error"),
         (SoftTimeLimitExceeded(), "SoftTimeLimitExceeded"),
     ],
 )
@@ -324,6 +322,23 @@ def test_what_may_pass_fails_the_evaluation_only_after_three_attempts(
     assert record.state is EvaluationState.FAILED
     assert told in (record.error or "")
     assert "after 3 attempts" in (record.error or "")
+
+
+@pytest.mark.parametrize("error", [StorageFailed("The bucket says 503."), OSError(errno.EIO, "Input/output error")])
+def test_a_storage_that_is_away_fails_no_evaluation_however_often_it_is_asked(
+    application: Application, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    finalise_next(application, "reference")
+
+    def fail(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(application.artifacts, "read_arrays", fail)
+        for _ in range(5):
+            assert finalise_next(application, "evaluation") is FinaliseOutcome.RELEASED
+            end_pause(application)
+    assert finalise_next(application, "evaluation") is FinaliseOutcome.FINISHED
 
 
 @pytest.mark.parametrize("owner", ["reference", "evaluation"])

@@ -25,7 +25,9 @@ def test_a_shard_lives_from_queued_over_running_to_finished() -> None:
     assert shard_after(state, ShardEvent.COMPUTED) is ShardState.FINISHED
 
 
-@pytest.mark.parametrize("event", [ShardEvent.RELEASED, ShardEvent.LEASE_ENDED, ShardEvent.ATTEMPT_FAILED])
+@pytest.mark.parametrize(
+    "event", [ShardEvent.RELEASED, ShardEvent.LEASE_ENDED, ShardEvent.ATTEMPT_FAILED, ShardEvent.PUT_OFF]
+)
 def test_a_shard_that_loses_its_worker_is_queued_again(event: ShardEvent) -> None:
     assert shard_after(ShardState.RUNNING, event) is ShardState.QUEUED
 
@@ -97,5 +99,6 @@ def test_an_impossible_event_of_an_evaluation_says_what_is_possible() -> None:
         evaluation_after(EvaluationState.FINALISING, EvaluationEvent.SHARD_CLAIMED)
     assert caught.value.received == "shard_claimed in state finalising"
     assert caught.value.expected == (
-        "one of finalise_lease_ended, finalise_attempt_failed, shard_file_lost, scored, finalise_failed, cancelled"
+        "one of finalise_lease_ended, finalise_attempt_failed, finalise_put_off, finalise_released, shard_file_lost, scored, "
+        "finalise_failed, cancelled"
     )

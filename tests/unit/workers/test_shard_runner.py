@@ -21,9 +21,13 @@ from scheduler.store.base import CheckpointLocation, ShardClaim
 from scheduler.store.clock import database_now_plus
 from vaeval_core.checkpoints.base import VaeAdapter
 from vaeval_core.checkpoints.catalogue import load
+from vaeval_core.errors import StorageFailed
 from vaeval_core.evaluate import measure_reference_shard, measure_shard, merge_reference, merge_shards, score
+from vaeval_core.features.base import FeatureExtractor
 from vaeval_core.features.catalogue import load_extractor
 from vaeval_core.images.catalogue import survey_images
+from vaeval_core.metrics.catalogue import METRICS
+from vaeval_core.protocol import ExtractorSpec
 from vaeval_core.types import IndexRange
 from workers.loaded_models import LoadedModels
 from workers.shard_runner import RunOutcome, ShardRunner, make_runner
@@ -73,6 +77,13 @@ def without_pause_between_attempts(connection: Connection) -> None:
 def pauses_end(connection: Connection) -> None:
     """What seconds of waiting would do; who failed last is remembered."""
     connection.execute(update(tables.shards).values(not_before=database_now_plus(-1.0)))
+
+
+def report(application: Application, *slots: str) -> None:
+    """Each slot is called `slot@machine`, and is alive."""
+    for slot in slots:
+        host = slot.rpartition("@")[2]
+        application.work.report_worker(slot, host=host, pid=1, device="cpu", threads=1, versions={})
 
 
 def shards(application: Application) -> dict[ShardState, int]:
@@ -225,16 +236,81 @@ def test_a_machine_that_does_not_see_a_checkpoint_leaves_it_to_another(
     application: Application, submit: Callable[..., object], tmp_path: Path
 ) -> None:
     submit(application, images=32)
-    for name in ("first@here", "other@there"):
-        application.work.report_worker(name, host="node", pid=1, device="cpu", threads=1, versions={})
+    report(application, "first@here", "other@there")
     mounted = tmp_path / "checkpoints"
     mounted.rename(tmp_path / "not mounted")
     first = make_runner(application, "first@here")
-    assert run_until_idle(first).count(RunOutcome.FAILED) == 1
+    assert run_until_idle(first).count(RunOutcome.PUT_OFF) == 1
     application.database.write(pauses_end)
     assert run_until_idle(first) == [RunOutcome.NOTHING_TO_DO]
     (tmp_path / "not mounted").rename(mounted)  # as the other machine sees it
     assert run_until_idle(make_runner(application, "other@there"))[0] is RunOutcome.FINISHED
+    assert application.reads.evaluation(1).state is EvaluationState.FINISHED
+
+
+def test_an_outage_of_the_artifacts_costs_time_and_no_evaluation(
+    application: Application, submit: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(application, images=32)
+    runner = make_runner(application, "first@here")
+
+    def away(*_: object) -> None:
+        raise StorageFailed("The artifacts cannot be reached.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(application.artifacts, "write_arrays", away)
+        for _ in range(5):  # more often than there are attempts
+            assert set(run_until_idle(runner)) == {RunOutcome.PUT_OFF, RunOutcome.NOTHING_TO_DO}
+            application.database.write(pauses_end)
+    run_until_idle(runner)
+    assert application.reads.evaluation(1).state is EvaluationState.FINISHED
+
+
+class StaleModels(LoadedModels):
+    """As of a machine with another release of the program."""
+
+    def extractor(self, spec: ExtractorSpec) -> FeatureExtractor:
+        return super().extractor(spec.model_copy(update={"version": 99}))
+
+
+def stale_runner(application: Application, worker: str) -> ShardRunner:
+    models = StaleModels(application.artifacts, application.settings.home / "weights")
+    return ShardRunner(application.work, application.artifacts, models, worker=worker, lease_seconds=60.0)
+
+
+def test_a_machine_with_another_release_fails_nothing_while_another_machine_can_do_it(
+    application: Application, submit: Callable[..., object]
+) -> None:
+    submit(application, images=32)
+    report(application, "0@stale", "1@stale", "2@stale", "0@sound")
+    for slot in range(3):
+        assert RunOutcome.FAILED not in run_until_idle(stale_runner(application, f"{slot}@stale"))
+    run_until_idle(make_runner(application, "0@sound"))
+    assert application.reads.evaluation(1).state is EvaluationState.FINISHED
+    assert "other features under the name" in application.reads.failed_attempts(1)[0].reason
+
+
+def test_an_evaluation_that_no_machine_can_do_tells_why_not(
+    application: Application, submit: Callable[..., object]
+) -> None:
+    submit(application, images=32)
+    report(application, "0@stale", "0@older")
+    for host in ("stale", "older"):
+        run_until_idle(stale_runner(application, f"0@{host}"))
+    error = str(application.reads.evaluation(1).error)
+    assert "cannot be computed on any machine that works now. older, stale: This program computes other" in error
+
+
+def test_a_program_that_lacks_a_metric_of_the_protocol_computes_nothing_for_it(
+    application: Application, submit: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(application, images=32)
+    report(application, "0@old", "0@new")
+    metrics = {name: metric for name, metric in METRICS.items() if name != "fid"}
+    with monkeypatch.context() as patch:
+        patch.setattr("vaeval_core.metrics.catalogue.METRICS", metrics)
+        assert run_until_idle(make_runner(application, "0@old"))[0] is RunOutcome.PUT_OFF
+    run_until_idle(make_runner(application, "0@new"))
     assert application.reads.evaluation(1).state is EvaluationState.FINISHED
 
 
@@ -411,7 +487,7 @@ def test_a_full_disk_is_an_error_of_that_shard_alone_and_of_no_score(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        assert runner.run_one() is RunOutcome.FAILED
+        assert runner.run_one() is RunOutcome.PUT_OFF
     assert "failed" not in shards(application)
     (attempt,) = application.reads.failed_attempts(1)
     assert (attempt.shard, attempt.attempt) == (1, 1)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from scheduler.faults import Fault
 from scheduler.store.answers import JournalLine, JournalPage
 from scheduler.store.database import Database
 from tests.laws.stores import Stores, file_of
@@ -83,7 +84,7 @@ def test_shards_of_its_own_slots_are_counted_once_however_often_somebody_looks(s
         claim = stores.claim(NAME)
         assert stores.work.finish_shard(claim, file_of(claim), seconds)
     failing, other = stores.claim(NAME), stores.claim("slot1-8@elsewhere")
-    assert stores.work.fail_shard(failing, "Out of memory.", retry=True)
+    assert stores.work.fail_shard(failing, "Out of memory.", fault=Fault.WORK)
     assert stores.work.finish_shard(other, file_of(other), 7.0)
     for _ in range(2):
         now = told(collector)
