@@ -91,6 +91,7 @@ class Recovery:
         self._owner = owner
         self._sweep_seconds = settings.sweep_seconds
         self._is_holder = False
+        self._was_database_away = False
         self.totals = SweepTotals()
 
     def step(self) -> SweepReport | None:
@@ -102,11 +103,15 @@ class Recovery:
         Raises:
             ServiceUnreachable: Database or broker does not answer. What the sweep did before stays done.
         """
-        self._is_holder = self._store.hold_maintenance(self._owner, LEASE_SWEEPS * self._sweep_seconds)
-        if not self._is_holder:
-            self.totals.last_at = math.nan
-            return None
-        report = sweep_once(self._store)
+        try:
+            self._is_holder = self._store.hold_maintenance(self._owner, LEASE_SWEEPS * self._sweep_seconds)
+            if not self._is_holder:
+                self.totals.last_at = math.nan
+                return None
+            report = self._sweep()
+        except ServiceUnreachable:
+            self._was_database_away = True
+            raise
         self.totals.add(report)
         unannounced = min(self._store.claimable(), MOST_ANNOUNCED) - self._queue.waiting()
         if unannounced > 0:
@@ -114,6 +119,16 @@ class Recovery:
             _LOG.debug("bell_rung", extra={"times": unannounced})
         self.totals.last_at = time.monotonic()
         return report
+
+    def _sweep(self) -> SweepReport:
+        if not self._was_database_away:
+            return sweep_once(self._store)
+        # While it was away nobody could renew a lease. Whoever lives does so with its next beat; until then, all look dead.
+        self._was_database_away = False
+        _LOG.info(
+            "sweep_left_out", extra={"reason": "the database was away: workers have one pause to renew their leases"}
+        )
+        return SweepReport()
 
     def run(self, stop: threading.Event) -> None:
         """Sweep until `stop` is set; then leave the lease to the next.

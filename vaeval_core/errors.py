@@ -18,6 +18,7 @@ The command line prints the four parts one a line and picks the exit code by cla
     │   └── FileLost            a stored file is gone or came back altered: make it again
     ├── ServiceUnreachable      database or broker does not answer
     ├── SchemaMismatch          the database is of another revision than this program
+    ├── MustStop                whoever watches over a computation wants it to end
     └── WaitTimedOut            waiting ended before the work did
 
 ¹ also `ThisMachineCannot`: on another machine it may be as it should.
@@ -140,6 +141,10 @@ class ServiceUnreachable(VaevalError):
 
 class SchemaMismatch(VaevalError):
     """The database has another revision than this program."""
+
+
+class MustStop(VaevalError):
+    """Whoever watches over a computation wants it to end: nothing is wrong with it. Raised by callbacks."""
 
 
 class WaitTimedOut(VaevalError):

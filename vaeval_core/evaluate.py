@@ -223,6 +223,7 @@ def score(
     protocol: Protocol,
     *,
     reference_shards: Iterable[ShardArrays] | None = None,
+    on_life: Callable[[], None] = lambda: None,
 ) -> tuple[Score, ...]:
     """Compute every metric of the protocol.
 
@@ -232,6 +233,7 @@ def score(
         protocol: The protocol of the evaluation.
         reference_shards: What `merge_reference` was given, for metrics that look at single real images; these are not
             applicable without. Read only if there are such, and more than once.
+        on_life: Called before each metric. May raise to stop.
 
     Raises:
         MetricsDiffer: The protocol names a metric, or a version of one, that this program does not have.
@@ -245,6 +247,7 @@ def score(
         summary = replace(summary, real=ReferenceRows(reference_rows(reference_shards, protocol), reference))
 
     def value(name: str) -> MetricValue:
+        on_life()
         if summary.is_noise_floor and not is_of_samples(name):
             return MetricValue.not_applicable(NOISE_FLOOR_ONLY_SAMPLES)
         return METRICS[name].compute(summary, fit)

@@ -19,7 +19,7 @@ from types import TracebackType
 
 import structlog
 
-from vaeval_core.errors import VaevalError
+from vaeval_core.errors import MustStop, VaevalError
 
 _LOG = logging.getLogger(__name__)
 
@@ -31,7 +31,11 @@ LONGEST_SILENCE_SECONDS = 5.0
 every 15 seconds, a quarter of the usual lease, cannot say how long the rest will take."""
 
 
-class ClaimLost(VaevalError):
+HANG_SHARE = 0.1
+"""Once the work of a process was given up because it stalls, the process has this part of the stall time to come back."""
+
+
+class ClaimLost(MustStop):
     """The work was cancelled, or its lease ended and it may belong to somebody else by now."""
 
     def __init__(self) -> None:
@@ -39,6 +43,13 @@ class ClaimLost(VaevalError):
             "The claim on this work is lost: it was cancelled, or its lease ended before it could be renewed.",
             expected="a lease that is renewed in time, and batches that end",
         )
+
+
+class Interrupted(MustStop):
+    """The process is to stop: the work at hand is given back."""
+
+    def __init__(self) -> None:
+        super().__init__("The worker is to stop; its work is given back.")
 
 
 class Heartbeat:
@@ -49,6 +60,8 @@ class Heartbeat:
         every: Seconds between two renewals.
         stall_seconds: Longest time between two signs of life; infinite where none are given.
         on_stall: Called in another thread, until it raises nothing, when there was none for so long: gives the claim up.
+        on_hang: Called in another thread when the computation is still silent a while after its claim was given up or lost:
+            it hangs where no batch ends and nothing else can stop it.
     """
 
     def __init__(
@@ -58,11 +71,13 @@ class Heartbeat:
         every: float,
         stall_seconds: float = math.inf,
         on_stall: Callable[[], object] = lambda: None,
+        on_hang: Callable[[], None] | None = None,
     ) -> None:
         self._renew = renew
         self._every = every
         self._stall_seconds = stall_seconds
         self._on_stall = on_stall
+        self._on_hang = on_hang
         self._alive_at = time.monotonic()
         self._ended = threading.Event()
         self._lost = threading.Event()
@@ -81,9 +96,13 @@ class Heartbeat:
         Raises:
             ClaimLost: It is not.
         """
-        self._alive_at = time.monotonic()
+        self.live()
         if self.is_lost:
             raise ClaimLost
+
+    def live(self) -> None:
+        """A sign of life, whoever has the claim."""
+        self._alive_at = time.monotonic()
 
     def __enter__(self) -> Heartbeat:
         self._alive_at = time.monotonic()
@@ -110,13 +129,26 @@ class Heartbeat:
                 continue
             if not is_ours:
                 self._lost.set()  # whoever computes finds out by `check`, and says so
+                self._wait_for_its_end()
                 return
 
+    def _wait_for_its_end(self) -> None:
+        if self._on_hang is None or math.isinf(self._stall_seconds):
+            return
+        longest = (1 + HANG_SHARE) * self._stall_seconds
+        while not self._ended.wait(HANG_SHARE * self._stall_seconds):
+            if time.monotonic() - self._alive_at >= longest:
+                _LOG.critical("work_hangs", extra={"seconds_without_a_batch": self._silent_seconds()})
+                self._on_hang()
+                return
+
+    def _silent_seconds(self) -> float:
+        return round(time.monotonic() - self._alive_at, 1)
+
     def _renew_or_give_up(self) -> bool:
-        silent_seconds = time.monotonic() - self._alive_at
-        if silent_seconds < self._stall_seconds and not self.is_lost:
+        if time.monotonic() - self._alive_at < self._stall_seconds and not self.is_lost:
             return self._renew()
         self._lost.set()  # first: whatever giving up leads to, nothing may be recorded under this claim
-        _LOG.error("work_stalled", extra={"seconds_without_a_batch": round(silent_seconds, 1)})
+        _LOG.error("work_stalled", extra={"seconds_without_a_batch": self._silent_seconds()})
         self._on_stall()
         return False

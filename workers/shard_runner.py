@@ -15,27 +15,27 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 
 import structlog
 
-from scheduler.completion import FinaliseOutcome, finalise
 from scheduler.composition import Application
 from scheduler.faults import Fault, fault_of
 from scheduler.settings import DEFAULT_STALL_SECONDS
 from scheduler.store.artifact_keys import shard_key
 from scheduler.store.artifacts import ArtifactStore
-from scheduler.store.base import FinaliseClaim, ShardClaim, StoredFile, WorkStore
+from scheduler.store.base import ShardClaim, StoredFile, WorkStore
 from vaeval_core.checkpoints.base import is_noise_floor
-from vaeval_core.errors import ServiceUnreachable, VaevalError
+from vaeval_core.errors import VaevalError
 from vaeval_core.evaluate import measure_reference_shard, measure_shard
 from vaeval_core.metrics.catalogue import require_known
 from vaeval_core.streams.base import ShardArrays
 from vaeval_core.streams.noise_floor import measure_noise_floor_shard
-from workers.heartbeat import BEATS_PER_LEASE, LONGEST_SILENCE_SECONDS, ClaimLost, Heartbeat
+from workers.finalise_runner import Finaliser, has_time, log_context
+from workers.heartbeat import BEATS_PER_LEASE, LONGEST_SILENCE_SECONDS, ClaimLost, Heartbeat, Interrupted
 from workers.loaded_models import LoadedModels
+from workers.recording import recorded
 
 _LOG = logging.getLogger(__name__)
 
@@ -44,18 +44,12 @@ class RunOutcome(StrEnum):
     """What became of one sound of the bell."""
 
     NOTHING_TO_DO = "nothing_to_do"
+    FINALISED = "finalised"
     FINISHED = "finished"
     FAILED = "failed"
     PUT_OFF = "put_off"
     RELEASED = "released"
     CLAIM_LOST = "claim_lost"
-
-
-class Interrupted(VaevalError):
-    """The process is to stop: the shard at hand is given back."""
-
-    def __init__(self) -> None:
-        super().__init__("The worker is to stop; the shard is given back.")
 
 
 class ShardRunner:
@@ -69,6 +63,7 @@ class ShardRunner:
         lease_seconds: Lease of a claim, as the store grants it.
         evaluation_ids: The evaluations to work on, with the references that they wait for; None for any.
         stall_seconds: A shard of which no batch is finished for so long is given up.
+        on_hang: Called in another thread when work that was given up does not even end then: ends the process.
     """
 
     def __init__(
@@ -81,6 +76,7 @@ class ShardRunner:
         lease_seconds: float,
         evaluation_ids: Sequence[int] | None = None,
         stall_seconds: float = DEFAULT_STALL_SECONDS,
+        on_hang: Callable[[], None] | None = None,
     ) -> None:
         self._work = work
         self._artifacts = artifacts
@@ -89,8 +85,19 @@ class ShardRunner:
         self._evaluation_ids = evaluation_ids
         self._beat_seconds = lease_seconds / BEATS_PER_LEASE
         self._stall_seconds = stall_seconds
+        self._on_hang = on_hang
         self._interrupted = threading.Event()
         self._is_tainted = False
+        self._finaliser = Finaliser(
+            work,
+            artifacts,
+            worker=worker,
+            evaluation_ids=evaluation_ids,
+            beat_seconds=self._beat_seconds,
+            stall_seconds=stall_seconds,
+            is_interrupted=self._interrupted.is_set,
+            on_hang=on_hang,
+        )
 
     @property
     def is_tainted(self) -> bool:
@@ -99,47 +106,33 @@ class ShardRunner:
         return self._is_tainted
 
     def interrupt(self) -> None:
-        """Give the shard at hand back as soon as its current batch is done, and take no other. From any thread."""
+        """Give the work at hand back as soon as its current batch is done, and take no other. From any thread."""
         self._interrupted.set()
 
     def run_one(self) -> RunOutcome:
-        """Do what there is to do: at most one shard, and every finalisation that is ready.
+        """Do what there is to do: at most one shard, and every finalisation that is ready, as long as there is time.
 
         Raises:
             ServiceUnreachable: The database does not answer. What was claimed is found by recovery.
+            SchemaMismatch: The database was upgraded: this program must not work on it any more.
         """
+        began = time.monotonic()
         with structlog.contextvars.bound_contextvars(worker=self._worker):
+            if self._finaliser.owes:
+                self._finaliser.finalise_what_is_ready(began)
+                if not has_time(began):
+                    return RunOutcome.FINALISED
             is_stopping = self._interrupted.is_set()
             claim = None if is_stopping else self._work.claim_shard(self._worker, self._evaluation_ids)
             if claim is None:
-                self._finalise_what_is_ready()
+                self._finaliser.finalise_what_is_ready(began)
                 return RunOutcome.NOTHING_TO_DO
-            with _log_context(claim.owner, claim.owner_id, shard=claim.number, attempt=claim.attempt):
+            with log_context(claim.owner, claim.owner_id, shard=claim.number, attempt=claim.attempt):
                 outcome = self._run_shard(claim)
-            self._finalise_what_is_ready()
+            self._finaliser.finalise_what_is_ready(began)
             return outcome
 
     def _run_shard(self, claim: ShardClaim) -> RunOutcome:
-        try:
-            return self._measure_and_record(claim)
-        except ClaimLost:
-            _LOG.warning("claim_lost")
-            return RunOutcome.CLAIM_LOST
-        except ServiceUnreachable:
-            raise  # nothing can be recorded; the lease ends
-        except Interrupted:
-            return self._release(claim)
-        except VaevalError as error:
-            return self._fail(claim, str(error), fault_of(error))
-        except Exception as error:  # noqa: BLE001 - whatever a model or library raises belongs into the shard's story
-            _LOG.exception("shard_raised")
-            self._is_tainted = True
-            return self._fail(claim, f"{type(error).__name__}: {error}", fault_of(error))
-        except BaseException:  # Ctrl-C, or a process that is told to exit
-            self._release(claim)
-            raise
-
-    def _measure_and_record(self, claim: ShardClaim) -> RunOutcome:
         images_done = 0
 
         def on_progress(done: int) -> None:
@@ -154,13 +147,29 @@ class ShardRunner:
             every=min(self._beat_seconds, LONGEST_SILENCE_SECONDS),
             stall_seconds=self._stall_seconds,
             on_stall=lambda: self._work.fail_shard(claim, self._stalled(images_done), fault=Fault.WORK),
+            on_hang=self._on_hang,
         ) as heartbeat:
-            _LOG.info("shard_started", extra={"images": len(claim.index_range)})
-            arrays, seconds = self._measure(claim, on_progress)
-            heartbeat.check()
-            key = shard_key(claim.owner, claim.owner_id, claim.number, claim.token)
-            file = self._artifacts.write_arrays(key, arrays)
-        return self._record(claim, file, seconds, images_done)
+            try:
+                _LOG.info("shard_started", extra={"images": len(claim.index_range)})
+                arrays, seconds = self._measure(claim, on_progress)
+                heartbeat.check()
+                key = shard_key(claim.owner, claim.owner_id, claim.number, claim.token)
+                file = self._artifacts.write_arrays(key, arrays)
+            except ClaimLost:
+                _LOG.warning("claim_lost")
+                return RunOutcome.CLAIM_LOST
+            except Interrupted:
+                return self._release(claim, heartbeat)
+            except VaevalError as error:
+                return self._fail(claim, str(error), fault_of(error), heartbeat)
+            except Exception as error:  # noqa: BLE001 - whatever a model or library raises belongs into the shard's story
+                _LOG.exception("shard_raised")
+                self._is_tainted = True
+                return self._fail(claim, f"{type(error).__name__}: {error}", fault_of(error), heartbeat)
+            except BaseException:  # Ctrl-C, or a process that is told to exit
+                self._work.release_shard(claim)
+                raise
+            return self._record(claim, file, seconds, images_done, heartbeat)
 
     def _stalled(self, images_done: int) -> str:
         seconds = f"{self._stall_seconds:g} s"
@@ -199,43 +208,35 @@ class ShardRunner:
             )
         return arrays, time.perf_counter() - started
 
-    def _record(self, claim: ShardClaim, file: StoredFile, seconds: float, images: int) -> RunOutcome:
-        if not self._work.finish_shard(claim, file, seconds):
+    def _record(
+        self, claim: ShardClaim, file: StoredFile, seconds: float, images: int, heartbeat: Heartbeat
+    ) -> RunOutcome:
+        if not recorded(lambda: self._work.finish_shard(claim, file, seconds), heartbeat):
             _LOG.warning("claim_lost", extra={"file": file.key})
             self._artifacts.delete([file.key])
             return RunOutcome.CLAIM_LOST
         _LOG.info("shard_finished", extra={"images": images, "seconds": round(seconds, 3)})
         return RunOutcome.FINISHED
 
-    def _fail(self, claim: ShardClaim, reason: str, fault: Fault) -> RunOutcome:
-        is_recorded = self._work.fail_shard(claim, reason, fault=fault)
+    def _fail(self, claim: ShardClaim, reason: str, fault: Fault, heartbeat: Heartbeat) -> RunOutcome:
+        is_recorded = recorded(lambda: self._work.fail_shard(claim, reason, fault=fault), heartbeat)
         _LOG.error("shard_failed", extra={"reason": reason, "fault": fault})
         if not is_recorded:
             return RunOutcome.CLAIM_LOST
         return RunOutcome.PUT_OFF if fault in {Fault.SURROUNDINGS, Fault.MACHINE} else RunOutcome.FAILED
 
-    def _release(self, claim: ShardClaim) -> RunOutcome:
-        is_recorded = self._work.release_shard(claim)
+    def _release(self, claim: ShardClaim, heartbeat: Heartbeat) -> RunOutcome:
+        is_recorded = recorded(lambda: self._work.release_shard(claim), heartbeat)
         _LOG.info("shard_released")
         return RunOutcome.RELEASED if is_recorded else RunOutcome.CLAIM_LOST
 
-    def _finalise_what_is_ready(self) -> None:
-        while not self._interrupted.is_set():
-            claim = self._work.claim_finalise(self._worker, self._evaluation_ids)
-            if claim is None:
-                return
-            with _log_context(claim.owner, claim.owner_id):
-                outcome = self._finalise(claim)
-                _LOG.info("finalised", extra={"outcome": str(outcome)})
-            if outcome is FinaliseOutcome.RELEASED:
-                return  # what stood in the way may stand in the way of the next too, and needs time to pass
 
-    def _finalise(self, claim: FinaliseClaim) -> FinaliseOutcome:
-        with Heartbeat(lambda: self._work.renew_finalise(claim), every=self._beat_seconds):
-            return finalise(claim, work=self._work, artifacts=self._artifacts)
-
-
-def make_runner(application: Application, worker: str, evaluation_ids: Sequence[int] | None = None) -> ShardRunner:
+def make_runner(
+    application: Application,
+    worker: str,
+    evaluation_ids: Sequence[int] | None = None,
+    on_hang: Callable[[], None] | None = None,
+) -> ShardRunner:
     """A runner on the stores of an application."""
     settings = application.settings
     models = LoadedModels(application.artifacts, settings.home / "weights")
@@ -247,10 +248,5 @@ def make_runner(application: Application, worker: str, evaluation_ids: Sequence[
         lease_seconds=settings.lease_seconds,
         evaluation_ids=evaluation_ids,
         stall_seconds=settings.stall_seconds,
+        on_hang=on_hang,
     )
-
-
-@contextmanager
-def _log_context(owner: str, owner_id: int, **more: int) -> Iterator[None]:
-    with structlog.contextvars.bound_contextvars(**{owner: owner_id}, **more):
-        yield

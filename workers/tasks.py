@@ -99,10 +99,15 @@ class PoolProcess:
 
         own = own_of(os.environ)
         self._application = open_application(Settings.from_environment())
-        runner = make_runner(self._application, worker, own)
+        runner = make_runner(self._application, worker, own, leave_hung)
         # Only now: billiard installs a handler of its own after every hook at the start of a process.
         signal.signal(signal.SIGTERM, self.stop)
         return runner
+
+
+def leave_hung() -> None:
+    """End this process, which hangs where no exception and no handler of a signal is ever run: Celery starts a new one."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 _POOL_PROCESS = PoolProcess()

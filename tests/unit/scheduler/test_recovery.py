@@ -10,11 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import update
 
 from scheduler.composition import Application, open_application
 from scheduler.recovery import LEASE_SWEEPS, Recovery
 from scheduler.settings import Settings
 from scheduler.store.base import SweepReport
+from scheduler.store.clock import database_now_plus
+from scheduler.store.tables import shards
 from scheduler.submission import prepare, register
 from vaeval_core.checkpoints.catalogue import describe
 from vaeval_core.checkpoints.linear_gaussian import linear_gaussian_vae
@@ -130,6 +133,33 @@ def test_the_shard_of_a_dead_worker_is_found_and_announced(
     assert summary.__dict__["shards_requeued"] == 1
     assert watcher.totals.lost == {"shard_requeued": 1, "shard_failed": 0, "finalise_released": 0}
     assert watcher.totals.sweeps == len(found)
+
+
+def test_after_the_database_was_away_workers_have_one_pause_to_renew_their_leases(
+    application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watcher, claim = recovery(application, CountingBell()), application.work.claim_shard("alive@host")
+    assert claim is not None
+    sweep = application.recovery.sweep
+
+    def away() -> SweepReport:
+        raise ServiceUnreachable("The database does not answer.")
+
+    monkeypatch.setattr(application.recovery, "sweep", away)
+    with pytest.raises(ServiceUnreachable):
+        watcher.step()
+    monkeypatch.setattr(application.recovery, "sweep", sweep)
+    end_leases(application)
+    assert watcher.step() == SweepReport(), "the lease ended while nobody could renew it"
+    assert application.work.renew_shard(claim, 0)
+    end_leases(application)
+    assert watcher.step() == SweepReport(shards_requeued=1), "who has not renewed by now is dead"
+
+
+def end_leases(application: Application) -> None:
+    application.database.write(
+        lambda connection: connection.execute(update(shards).values(lease_expires_at=database_now_plus(-1.0)))
+    )
 
 
 def test_a_broker_that_is_away_is_tried_again(application: Application, caplog: pytest.LogCaptureFixture) -> None:

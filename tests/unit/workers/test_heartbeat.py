@@ -130,3 +130,26 @@ def test_lines_logged_by_the_heartbeat_name_the_shard() -> None:
     with heartbeat:
         heartbeat._thread.join(WAIT_SECONDS)
     assert seen == [{"evaluation": 7, "shard": 3}]
+
+
+def test_a_computation_that_never_comes_back_is_told_after_its_claim_was_given_up() -> None:
+    happened: list[str] = []
+    hung = threading.Event()
+
+    def give_up() -> None:
+        happened.append("given up")
+
+    def on_hang() -> None:
+        happened.append("hangs")
+        hung.set()
+
+    with Heartbeat(lambda: True, every=SOON, stall_seconds=SOON, on_stall=give_up, on_hang=on_hang):
+        assert hung.wait(WAIT_SECONDS)
+    assert happened == ["given up", "hangs"]
+
+
+def test_a_computation_that_comes_back_after_its_claim_is_lost_does_not_hang() -> None:
+    renew, hung = Renewals(False), threading.Event()
+    with Heartbeat(renew, every=SOON, stall_seconds=WAIT_SECONDS, on_hang=hung.set):
+        renew.wait_for(1)
+    assert not hung.is_set()

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 import os
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import Connection, select, update
+from numpy.typing import NDArray
+from sqlalchemy import Connection, insert, select, update
 
 from scheduler.composition import Application, open_application
 from scheduler.lifecycle import EvaluationState, ShardState
 from scheduler.settings import Settings
 from scheduler.store import tables
 from scheduler.store.artifact_keys import shard_key
-from scheduler.store.base import CheckpointLocation, ShardClaim
+from scheduler.store.base import CheckpointLocation, ShardClaim, StoredFile
 from scheduler.store.clock import database_now_plus
 from vaeval_core.checkpoints.base import VaeAdapter
 from vaeval_core.checkpoints.catalogue import load
-from vaeval_core.errors import StorageFailed
+from vaeval_core.errors import ServiceUnreachable, StorageFailed
 from vaeval_core.evaluate import measure_reference_shard, measure_shard, merge_reference, merge_shards, score
 from vaeval_core.features.base import FeatureExtractor
 from vaeval_core.features.catalogue import load_extractor
@@ -497,3 +501,188 @@ def test_a_full_disk_is_an_error_of_that_shard_alone_and_of_no_score(
     states = {record.evaluation_id: record.state for record in application.reads.evaluations()}
     assert states == {1: EvaluationState.FINISHED, 2: EvaluationState.FINISHED}
     assert files(application, "evaluations/*/shards/*") == []
+
+
+def unanswered_once(port: object, name: str, monkeypatch: pytest.MonkeyPatch, *, is_done: bool) -> None:
+    """The next call of a method is not answered, whether it is done or not."""
+    method, asked = getattr(port, name), []
+
+    def call(*arguments: object, **named: object) -> object:
+        asked.append(name)
+        if len(asked) > 1:
+            return method(*arguments, **named)
+        if is_done:
+            method(*arguments, **named)
+        raise ServiceUnreachable("The database does not answer.")
+
+    monkeypatch.setattr(port, name, call)
+
+
+@pytest.mark.parametrize("is_done", [False, True])
+@pytest.mark.parametrize("name", ["finish_shard", "finish_reference", "finish_evaluation"])
+def test_a_database_that_is_away_at_the_moment_of_recording_costs_no_work(
+    application: Application, submit: Callable[..., object], monkeypatch: pytest.MonkeyPatch, name: str, is_done: bool
+) -> None:
+    submit(application, images=32)
+    unanswered_once(application.work, name, monkeypatch, is_done=is_done)
+    run_until_idle(make_runner(application, "first@here"))
+    assert application.reads.evaluation(1).state is EvaluationState.FINISHED
+    claims = application.database.read(
+        lambda connection: connection.scalars(
+            select(tables.events.c.action).where(tables.events.c.action.like("%claimed"))
+        ).all()
+    )
+    assert sorted(claims) == [
+        "evaluation.finalise_claimed",
+        "reference.finalise_claimed",
+        "shard.claimed",
+        "shard.claimed",
+    ], "nothing was done twice"
+    assert len(files(application, "evaluations/1/pictures.*")) == 1
+
+
+def test_a_failure_is_recorded_though_the_database_is_away_for_a_moment(
+    application: Application, submit: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(application, images=32)
+    unanswered_once(application.work, "fail_shard", monkeypatch, is_done=False)
+    assert stale_runner(application, "0@stale").run_one() is RunOutcome.PUT_OFF
+    assert application.reads.evaluation(1).state is EvaluationState.FAILED
+
+
+def test_a_shard_that_was_cancelled_while_the_database_was_away_is_not_recorded(
+    application: Application, submit: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(application, images=64, shard_size=64)
+    make_runner(application, "other@here").run_one()
+    written_before = files(application, "**/*")
+    finish = application.work.finish_shard
+
+    def away(*arguments: Any) -> bool:
+        monkeypatch.setattr(application.work, "finish_shard", finish)
+        application.submissions.cancel([1])
+        raise ServiceUnreachable("The database does not answer.")
+
+    monkeypatch.setattr(application.work, "finish_shard", away)
+    assert make_runner(application, "first@here").run_one() is RunOutcome.CLAIM_LOST
+    assert files(application, "**/*") == written_before
+
+
+class TestFinalising:
+    """With all shards of the reference computed, and something that happens when the first of them is read."""
+
+    @pytest.fixture
+    def ready(self, application: Application, submit: Callable[..., object]) -> Application:
+        submit(application, images=32)
+        claim = application.work.claim_shard("other@there")
+        assert claim is not None
+        arrays_of(application, claim)
+        return application
+
+    def finaliser(self, ready: Application, happens: Callable[[], None], **more: Any) -> ShardRunner:
+        read, artifacts = ready.artifacts.read_arrays, copy.copy(ready.artifacts)
+
+        def read_arrays(file: StoredFile) -> dict[str, NDArray[Any]]:
+            happens()
+            return read(file)
+
+        artifacts.read_arrays = read_arrays  # type: ignore[method-assign]
+        models = LoadedModels(ready.artifacts, ready.settings.home / "weights")
+        values = {"worker": "first@here", "lease_seconds": 60.0} | more
+        return ShardRunner(ready.work, artifacts, models, **values)
+
+    def finalise(self, runner: ShardRunner) -> None:
+        runner._finaliser.finalise_what_is_ready(time.monotonic())
+
+    def attempts(self, ready: Application) -> list[tuple[str, int]]:
+        table = tables.reference_sets
+        return ready.database.read(
+            lambda connection: [tuple(row) for row in connection.execute(select(table.c.state, table.c.attempts))]
+        )
+
+    def test_one_that_is_interrupted_is_handed_back_and_no_attempt_counts(self, ready: Application) -> None:
+        submit_second_shard(ready)
+
+        def happens() -> None:
+            runner.interrupt()
+
+        runner = self.finaliser(ready, happens)
+        self.finalise(runner)
+        assert self.attempts(ready) == [("running", 0)]
+        claim = ready.work.claim_finalise("other@there")
+        assert claim is not None, "at once"
+
+    def test_control_c_hands_it_back_and_goes_on_its_way(self, ready: Application) -> None:
+        def happens() -> None:
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            self.finalise(self.finaliser(ready, happens))
+        assert self.attempts(ready) == [("running", 0)]
+
+    def test_one_that_hangs_is_given_up_with_the_reason(self, ready: Application) -> None:
+        submit_second_shard(ready)
+
+        def hang_until_given_up() -> None:
+            heartbeat = next(thread for thread in threading.enumerate() if thread.name == "heartbeat")
+            heartbeat.join(WAIT_SECONDS)
+
+        self.finalise(self.finaliser(ready, hang_until_given_up, lease_seconds=0.4, stall_seconds=0.025))
+        assert self.attempts(ready) == [("running", 1)]
+        (attempt,) = ready.reads.failed_attempts(1)
+        assert attempt.reason == "Nothing was read or scored for 0.1 s; its worker was taken for stuck."
+
+    def test_one_whose_claim_is_lost_stops_at_the_next_file(self, ready: Application) -> None:
+        submit_second_shard(ready)
+        reads = []
+
+        def lose() -> None:
+            reads.append(1)
+            ready.database.write(lambda c: c.execute(update(tables.reference_sets).values(lease_token=99)))
+            heartbeat = next(thread for thread in threading.enumerate() if thread.name == "heartbeat")
+            heartbeat.join(WAIT_SECONDS)
+
+        self.finalise(self.finaliser(ready, lose, lease_seconds=0.4))
+        assert len(reads) == 1
+
+    def test_none_is_begun_late_for_a_bell_and_the_next_bell_begins_with_it(
+        self, ready: Application, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        runner = self.finaliser(ready, lambda: None)
+        monkeypatch.setattr("workers.finalise_runner.LATEST_BEGIN_SECONDS", 0.0)
+        assert runner.run_one() is RunOutcome.FINISHED, "a shard of the evaluation"
+        assert self.attempts(ready) == [("running", 0)]
+        monkeypatch.undo()
+        runner.run_one()
+        assert self.attempts(ready) == [("finished", 1)]
+
+
+def submit_second_shard(application: Application) -> None:
+    """As if the reference had another shard, with the same file: so that a finalisation reads twice."""
+
+    def work(connection: Connection) -> None:
+        row = connection.execute(select(tables.shards).where(tables.shards.c.reference_id == 1)).mappings().one()
+        connection.execute(insert(tables.shards).values({**row, "id": None, "number": 1}))
+
+    application.database.write(work)
+
+
+def test_a_process_whose_work_hangs_for_good_is_ended(application: Application, submit: Callable[..., object]) -> None:
+    submit(application, images=64, shard_size=64)
+    make_runner(application, "other@here").run_one()
+    ended = threading.Event()
+
+    def hang() -> None:
+        assert ended.wait(WAIT_SECONDS)
+
+    runner = ShardRunner(
+        application.work,
+        application.artifacts,
+        InterferingModels(application, hang),
+        worker="first@here",
+        lease_seconds=0.4,
+        stall_seconds=0.1,
+        on_hang=ended.set,
+    )
+    assert runner.run_one() is RunOutcome.CLAIM_LOST
+    assert shards(application) == {ShardState.FINISHED: 1, ShardState.QUEUED: 1}

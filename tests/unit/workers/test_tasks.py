@@ -163,3 +163,11 @@ def test_the_parent_of_a_slot_imports_no_network_and_no_database() -> None:
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_a_process_that_hangs_is_ended_from_another_thread_though_its_main_thread_never_wakes() -> None:
+    program = (
+        "import threading; from workers.tasks import leave_hung; threading.Timer(0.0, leave_hung).start(); "
+        "lock = threading.Lock(); lock.acquire(); lock.acquire()"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -signal.SIGKILL
