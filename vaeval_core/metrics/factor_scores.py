@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import numpy as np
 
+from vaeval_core.computed_once import computed_once
 from vaeval_core.disentanglement.all_scores import DisentanglementScores
 from vaeval_core.evaluation_result import MetricValue
 from vaeval_core.metrics.latents import Latents
@@ -30,7 +29,7 @@ class FactorScores:
         """One of `DISENTANGLEMENT_SCORES`, or why there is no number."""
         return self._scores.score(name)
 
-    @cached_property
+    @computed_once
     def _scores(self) -> DisentanglementScores:
         codes = self._latents.rows.mean
         factors = np.concatenate(list(self._factors))

@@ -7,12 +7,12 @@ shards ─► Latents.rows ─► aggregated_posterior_gap
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vaeval_core.computed_once import computed_once
 from vaeval_core.metrics.information import DivergenceDecomposition, decompose_divergence
 from vaeval_core.metrics.posterior_rows import PosteriorRows
 
@@ -32,7 +32,7 @@ class Latents:
         self._shards = shards
         self._seed = seed
 
-    @cached_property
+    @computed_once
     def rows(self) -> PosteriorRows:
         """Means and log-variances, (n, k)."""
         means, log_variances, count = [], [], 0
@@ -49,7 +49,7 @@ class Latents:
             count += len(means[-1])
         return PosteriorRows(np.concatenate(means), np.concatenate(log_variances) if log_variances else None)
 
-    @cached_property
+    @computed_once
     def decomposition(self) -> DivergenceDecomposition:
         """The KL of these posteriors in its three terms."""
         return decompose_divergence(self.rows, seed=self._seed)

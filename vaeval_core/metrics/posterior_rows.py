@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
 from vaeval_core.accumulators.value_moments import ValueMoments
+from vaeval_core.computed_once import computed_once
 from vaeval_core.errors import InvalidInput
 from vaeval_core.evaluation_result import MetricValue
 from vaeval_core.measurements.gaussian_divergence import divergence_to_standard_normal
@@ -51,14 +51,14 @@ class PosteriorRows:
         """k."""
         return int(self.mean.shape[1])
 
-    @cached_property
+    @computed_once
     def divergence(self) -> Float64 | None:
         """KL to the prior of each image and dimension, (n, k) nats; None without a variance."""
         if self.log_variance is None:
             return None
         return divergence_to_standard_normal(self.mean, self.log_variance)
 
-    @cached_property
+    @computed_once
     def mean_moments(self) -> ValueMoments:
         """Moments over images of each dimension of μ."""
         return ValueMoments.from_rows(self.mean.astype(np.float64))

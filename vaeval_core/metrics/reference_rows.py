@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from functools import cached_property
 from typing import Any
 
 from numpy.typing import NDArray
 
+from vaeval_core.computed_once import computed_once
 from vaeval_core.errors import TooFewImages
 from vaeval_core.metrics.feature_blocks import FeatureBlocks
 from vaeval_core.metrics.gaussian_fit import GaussianFit
@@ -85,7 +85,7 @@ class ReferenceRows:
             self._pairs[generated] = pair_statistics(generated, self._rows, known_reference=self._known_pairs)
         return self._pairs[generated]
 
-    @cached_property
+    @computed_once
     def bins(self) -> Bins:
         """The bins of NDB.
 
@@ -95,7 +95,7 @@ class ReferenceRows:
         stored = self._stored("bins")
         return Bins.from_arrays(stored) if stored else find_bins(self._rows)
 
-    @cached_property
+    @computed_once
     def _known_pairs(self) -> SetStatistics | None:
         stored = self._stored("pairs")
         return SetStatistics.from_arrays(stored) if stored else None
