@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from scheduler.queue.base import MOST_ANNOUNCED, WorkQueue
 from scheduler.settings import Settings
 from scheduler.store.base import RecoveryStore, SweepReport
-from vaeval_core.errors import ServiceUnreachable
+from vaeval_core.errors import SchemaMismatch, ServiceUnreachable
 
 _LOG = logging.getLogger(__name__)
 
@@ -134,12 +134,17 @@ class Recovery:
         """Sweep until `stop` is set; then leave the lease to the next.
 
         A service that does not answer is logged and tried again: it may come back, and then there is work to do.
+
+        Raises:
+            SchemaMismatch: The database was upgraded: this program must not work on it any more.
         """
         while not stop.is_set():
             try:
                 self.step()
             except ServiceUnreachable as error:
                 _LOG.warning("recovery_waits", extra={"reason": str(error)})
+            except SchemaMismatch:
+                raise
             except Exception:  # noqa: BLE001 - the loop that heals all else must outlive any failure of its own
                 _LOG.exception("recovery_failed")
             stop.wait(self._sweep_seconds)

@@ -105,6 +105,11 @@ class ShardRunner:
         the next shard deserves a fresh process."""
         return self._is_tainted
 
+    @property
+    def is_interrupted(self) -> bool:
+        """True once the process is to stop."""
+        return self._interrupted.is_set()
+
     def interrupt(self) -> None:
         """Give the work at hand back as soon as its current batch is done, and take no other. From any thread."""
         self._interrupted.set()

@@ -17,12 +17,13 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from scheduler.recovery import Recovery
 from scheduler.settings import VARIABLES, Settings
 from scheduler.store.base import WorkStore
+from vaeval_core.errors import SchemaMismatch
 from workers.device_pinning import SlotPlan
 from workers.heartbeat import BEATS_PER_LEASE
 from workers.own_evaluations import as_environment
@@ -79,12 +80,16 @@ class Supervisor:
         self._last_stop_request = -math.inf
         self._stop_threads = threading.Event()
         self._has_failed = False
+        self._outdated: SchemaMismatch | None = None
 
     def run(self) -> int:
         """Until told to stop, or until a slot cannot be kept running.
 
         Returns:
             0 after a stop that was asked for, 1 if a slot kept failing.
+
+        Raises:
+            SchemaMismatch: The database was upgraded meanwhile; every slot has stopped in good order.
         """
         with self._watched(self._slots), _Wakeup() as wakeup:
             for number in (signal.SIGTERM, signal.SIGINT):
@@ -103,6 +108,8 @@ class Supervisor:
             thread.join()
         retire(self._work, [slot.name for slot in self._slots])
         _LOG.info("supervisor_stopped")
+        if self._outdated is not None:
+            raise self._outdated
         return 1 if self._has_failed else 0
 
     def _on_stop_request(self, number: int, _frame: object) -> None:
@@ -112,7 +119,7 @@ class Supervisor:
             self._last_stop_request = now
 
     def _start_threads(self) -> list[threading.Thread]:
-        recovery = threading.Thread(target=self._recovery.run, args=(self._stop_threads,), name="recovery", daemon=True)
+        recovery = threading.Thread(target=self._recover, name="recovery", daemon=True)
         recovery.start()
         threads = [recovery, repeat(self._report_slots, every=self._beat_seconds, stop=self._stop_threads)]
         if self._keep_broker is not None:
@@ -167,11 +174,26 @@ class Supervisor:
             self._collect_slots(is_stopping=True)
         return True
 
+    def _recover(self) -> None:
+        with self._stopping_if_outdated():
+            self._recovery.run(self._stop_threads)
+
     def _report_slots(self) -> None:
-        for slot in self._slots:
-            pid = slot.pid
-            if pid is not None:
-                report_alive(self._work, slot.name, pid=pid, plan=slot.plan)
+        with self._stopping_if_outdated():
+            for slot in self._slots:
+                pid = slot.pid
+                if pid is not None:
+                    report_alive(self._work, slot.name, pid=pid, plan=slot.plan)
+
+    @contextmanager
+    def _stopping_if_outdated(self) -> Iterator[None]:
+        """In a thread: let the slots finish and stop, once the database belongs to another version of the program."""
+        try:
+            yield
+        except SchemaMismatch as error:
+            if self._outdated is None:
+                self._outdated = error
+                os.kill(os.getpid(), signal.SIGTERM)  # to the main thread, as if somebody had asked
 
 
 class _Wakeup:

@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import time
+from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from celery.utils.log import get_multiprocessing_logger
 from scheduler.log_format import set_up_logging
 from scheduler.queue.base import WORK_TASK
 from scheduler.settings import Settings
-from vaeval_core.errors import VaevalError
+from vaeval_core.errors import SchemaMismatch, VaevalError
 
 if TYPE_CHECKING:
     from scheduler.composition import Application
@@ -39,6 +40,31 @@ PASS_ON_SECONDS = 0.5
 that another slot hears the next one, and idle slots of a run do not play with the bell without a pause."""
 
 
+FIRST_REST_SECONDS = 1.0
+LONGEST_REST_SECONDS = 30.0
+
+_REST_STEP_SECONDS = 0.2
+
+
+@dataclass
+class Rests:
+    """How long a process leaves everything alone after work that it could not do for its surroundings or its machine: another
+    piece of work would very likely end in the same way, and 80,000 shards would be tried in vain within minutes. Pure but for
+    its count.
+
+    >>> rests = Rests()
+    >>> [rests.after(is_put_off=put_off) for put_off in (True, True, True, False, True)]
+    [1.0, 2.0, 4.0, 0.0, 1.0]
+    """
+
+    in_a_row: int = 0
+
+    def after(self, *, is_put_off: bool) -> float:
+        """Seconds to rest after a piece of work."""
+        self.in_a_row = self.in_a_row + 1 if is_put_off else 0
+        return min(FIRST_REST_SECONDS * 2.0 ** (self.in_a_row - 1), LONGEST_REST_SECONDS) if is_put_off else 0.0
+
+
 class PoolProcess:
     """What one pool process keeps from message to message: its stores, and its models with them."""
 
@@ -46,6 +72,7 @@ class PoolProcess:
         self._application: Application | None = None
         self._runner: ShardRunner | None = None
         self._is_busy = False
+        self._rests = Rests()
 
     def work(self, worker: str) -> str:
         """Do what the bell announced. Returns what became of it.
@@ -59,6 +86,13 @@ class PoolProcess:
             outcome = runner.run_one()
             if outcome == "nothing_to_do":
                 self._pass_on()
+            else:
+                self._rest(runner, self._rests.after(is_put_off=outcome == "put_off"))
+        except SchemaMismatch as error:
+            # The supervisor will notice, too, and stop. Till then, the bell is for others.
+            _LOG.error("bell_unanswered", extra=error.parts())
+            time.sleep(PASS_ON_SECONDS)
+            return "unanswered"
         except VaevalError as error:
             # No store, no claim: whatever there is to do, recovery will announce again.
             _LOG.warning("bell_unanswered", extra={"reason": str(error)})
@@ -80,13 +114,20 @@ class PoolProcess:
         else:
             raise SystemExit(0)
 
+    @staticmethod
+    def _rest(runner: ShardRunner, seconds: float) -> None:
+        """With the bell in hand: it must not be heard in place of a process that can do the work."""
+        ends_at = time.monotonic() + seconds
+        while not runner.is_interrupted and time.monotonic() < ends_at:
+            time.sleep(_REST_STEP_SECONDS)
+
     def _pass_on(self) -> None:
-        """Ring again if the bell was for others: a slot that looks for some evaluations alone has heard it in their place."""
+        """Ring again if the bell was for others, who did not hear it: because this slot looks for some evaluations alone, or
+        because what there is to do is left to other machines."""
         from scheduler.queue.celery_queue import CeleryWorkQueue
-        from workers.own_evaluations import own_of
 
         application = self._application
-        if application is None or own_of(os.environ) is None or not application.recovery.claimable():
+        if application is None or not application.recovery.claimable():
             return
         time.sleep(PASS_ON_SECONDS)
         if application.settings.broker_url is not None:

@@ -12,6 +12,9 @@ Guarantees of every implementation:
 - **Finished is final.** Scores of a finished evaluation never change; submitting it again returns the same row.
 - **Identity.** One row per checkpoint digest, dataset digest, fingerprint, reference key, and (checkpoint, protocol).
 
+- **One revision.** Claims, reports of workers and the maintenance lease raise SchemaMismatch once the database was brought to
+  another revision than this program's, and change nothing.
+
 Four narrow ports instead of one wide one: who submits, who works, who watches over it, who reads. What goes through them is
 defined in `requests`, `claims`, `records` and `answers`.
 """

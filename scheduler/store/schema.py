@@ -22,6 +22,8 @@ from vaeval_core.errors import SchemaMismatch
 if TYPE_CHECKING:
     from alembic.config import Config
 
+_REVISION = text("SELECT version_num FROM alembic_version")
+
 _UPGRADE_LOCK = 0x7661_6576_616C
 """Key of the PostgreSQL advisory lock: «vaeval» in ASCII."""
 
@@ -101,6 +103,28 @@ def require_current(database: Database) -> None:
     )
 
 
+def require_unchanged(connection: Connection, revision: str) -> None:
+    """Refuse to go on with a database that was brought to another revision while this program ran.
+
+    To be asked at the end of a transaction, which then comes to nothing: an upgrade that it had to wait for is seen, too.
+
+    Args:
+        connection: Inside a transaction.
+        revision: What this program needs.
+
+    Raises:
+        SchemaMismatch: The database has another one by now.
+    """
+    now = connection.scalar(_REVISION)
+    if now != revision:
+        raise SchemaMismatch(
+            "The database was brought to another revision while this program was running.",
+            received=f"revision {now}",
+            expected=f"revision {revision}, as when it started",
+            next_step="restart it, in the version of vaeval that changed the database",
+        )
+
+
 def _migrate(database: Database, run: Callable[[Config], None]) -> None:
     from alembic.util import CommandError
 
@@ -149,7 +173,7 @@ def _known_revisions() -> list[str]:
 def _revision(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None
-    revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    revision: str | None = connection.scalar(_REVISION)
     return revision
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, Select, func, null, or_, select, update
 
 from scheduler.lifecycle import EvaluationEvent, EvaluationState, ShardEvent
 from scheduler.settings import MAX_ATTEMPTS
+from scheduler.store import schema
 from scheduler.store.answers import LostWork
 from scheduler.store.base import SweepReport
 from scheduler.store.clock import database_now, database_now_plus
@@ -40,6 +41,7 @@ class SqlRecoveryStore:
     def __init__(self, database: Database, *, max_attempts: int = MAX_ATTEMPTS) -> None:
         self._database = database
         self._max_attempts = max_attempts
+        self._revision = schema.head_revision()
 
     def hold_maintenance(self, owner: str, seconds: float) -> bool:
         """See `RecoveryStore.hold_maintenance`."""
@@ -55,7 +57,9 @@ class SqlRecoveryStore:
                     where=or_(leases.c.owner == owner, leases.c.expires_at <= database_now()),
                 ).returning(leases.c.name)
             )
-            return held.one_or_none() is not None
+            is_held = held.one_or_none() is not None
+            schema.require_unchanged(connection, self._revision)
+            return is_held
 
         return self._database.write(work)
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, case, null, or_, update
 
 from scheduler.faults import Fault
 from scheduler.settings import MAX_ATTEMPTS
-from scheduler.store import finalise_failures, finalise_work, shard_failures, shard_results, shard_work
+from scheduler.store import finalise_failures, finalise_work, schema, shard_failures, shard_results, shard_work
 from scheduler.store.base import FinaliseClaim, ShardClaim, StoredFile
 from scheduler.store.clock import database_now
 from scheduler.store.conflicts import insert_into
@@ -31,12 +31,18 @@ class SqlWorkStore:
         self._database = database
         self._lease_seconds = lease_seconds
         self._max_attempts = max_attempts
+        # Of this program as it runs: what lies on the disk may be the next version by the time that somebody asks.
+        self._revision = schema.head_revision()
 
     def claim_shard(self, worker: str, evaluation_ids: Sequence[int] | None = None) -> ShardClaim | None:
         """See `WorkStore.claim_shard`."""
-        return self._database.write(
-            lambda connection: shard_work.claim(connection, worker, self._lease_seconds, evaluation_ids)
-        )
+
+        def work(connection: Connection) -> ShardClaim | None:
+            claim = shard_work.claim(connection, worker, self._lease_seconds, evaluation_ids)
+            schema.require_unchanged(connection, self._revision)
+            return claim
+
+        return self._database.write(work)
 
     def renew_shard(self, claim: ShardClaim, images_done: int) -> bool:
         """See `WorkStore.renew_shard`."""
@@ -75,15 +81,19 @@ class SqlWorkStore:
             lambda connection: finalise_work.is_any_ready(connection, self._max_attempts, evaluation_ids)
         ):
             return None
-        return self._database.write(
-            lambda connection: finalise_work.claim(
+
+        def work(connection: Connection) -> FinaliseClaim | None:
+            claim = finalise_work.claim(
                 connection,
                 worker,
                 lease_seconds=self._lease_seconds,
                 max_attempts=self._max_attempts,
                 evaluation_ids=evaluation_ids,
             )
-        )
+            schema.require_unchanged(connection, self._revision)
+            return claim
+
+        return self._database.write(work)
 
     def renew_finalise(self, claim: FinaliseClaim) -> bool:
         """See `WorkStore.renew_finalise`."""
@@ -184,6 +194,8 @@ class SqlWorkStore:
                     },
                 )
             )
+
+            schema.require_unchanged(connection, self._revision)
 
         self._database.write(work)
 

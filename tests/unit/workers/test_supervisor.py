@@ -15,7 +15,7 @@ import pytest
 from scheduler.composition import Application
 from scheduler.recovery import Recovery
 from scheduler.settings import Settings
-from vaeval_core.errors import ServiceUnreachable
+from vaeval_core.errors import SchemaMismatch, ServiceUnreachable
 from workers import slot_process
 from workers.device_pinning import CPU, plan_slots
 from workers.own_evaluations import VARIABLE, own_of
@@ -98,6 +98,19 @@ def test_a_slot_that_never_runs_ends_the_supervisor_with_an_error(
     assert supervisor.run() == 1
     ended = [record for record in caplog.records if record.message == "slot_ended"]
     assert [(record.__dict__["code"], record.__dict__["is_restarted"]) for record in ended] == [(1, False)]
+
+
+@pytest.mark.usefixtures("_restored_signals")
+def test_a_supervisor_stops_when_the_database_was_upgraded_under_it(application: Application) -> None:
+    supervisor = Supervisor(
+        plan_slots([CPU], cores=1),
+        settings=application.settings,  # without a broker's address no slot can start
+        work=application.work,
+        recovery=Recovery(application.recovery, Bell(), owner="test", settings=application.settings),
+    )
+    application.database.write(lambda c: c.exec_driver_sql("UPDATE alembic_version SET version_num = '9999_newer'"))
+    with pytest.raises(SchemaMismatch, match=r"revision 9999_newer .* Next: restart it"):
+        supervisor.run()
 
 
 def test_a_worker_is_alive_from_its_report_to_its_goodbye(application: Application) -> None:

@@ -16,6 +16,7 @@ from scheduler.queue.base import WORK_TASK
 from scheduler.queue.celery_queue import CeleryWorkQueue
 from scheduler.queue.embedded_broker import broker
 from scheduler.settings import Settings
+from vaeval_core.errors import StorageFailed
 from workers.loaded_models import LoadedModels
 from workers.own_evaluations import as_environment
 from workers.shard_runner import ShardRunner
@@ -171,3 +172,70 @@ def test_a_process_that_hangs_is_ended_from_another_thread_though_its_main_threa
         "lock = threading.Lock(); lock.acquire(); lock.acquire()"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -signal.SIGKILL
+
+
+class AwayModels(LoadedModels):
+    """As of a machine that does not reach what it needs."""
+
+    def extractor(self, spec):  # type: ignore[no-untyped-def]
+        raise StorageFailed("The share is away.")
+
+
+class FakeTime:
+    """A clock that goes on by itself when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def away_runner(application: Application, tmp_path: Path) -> ShardRunner:
+    models = AwayModels(application.artifacts, tmp_path)
+    return ShardRunner(application.work, application.artifacts, models, worker="slot0@here", lease_seconds=60.0)
+
+
+def test_a_process_rests_longer_and_longer_while_its_surroundings_keep_it_from_working(
+    application: Application, submit: Callable[..., object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(application, images=96, shard_size=32)
+    clock, rested = FakeTime(), []
+    monkeypatch.setattr("workers.tasks.time", clock)
+    process = PoolProcessWith(away_runner(application, tmp_path))
+    for _ in range(3):
+        before = clock.now
+        assert process.work("slot0@here") == "put_off"
+        rested.append(round(clock.now - before))
+    assert rested == [1, 2, 4]
+
+
+def test_a_process_that_rests_stops_when_it_is_told_to(
+    application: Application, submit: Callable[..., object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit(application, images=32)
+    clock = FakeTime()
+    monkeypatch.setattr("workers.tasks.time", clock)
+    monkeypatch.setattr("workers.tasks.FIRST_REST_SECONDS", 1e9)
+    monkeypatch.setattr("workers.tasks.LONGEST_REST_SECONDS", 1e9)
+    process = PoolProcessWith(away_runner(application, tmp_path))
+
+    def sleep(_seconds: float) -> None:
+        process.stop(signal.SIGTERM, None)
+
+    monkeypatch.setattr(clock, "sleep", sleep)
+    assert process.work("slot0@here") == "put_off"
+
+
+def test_a_process_of_another_version_than_the_database_claims_nothing_and_says_what_to_do(
+    application: Application, submit: Callable[..., object], caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    submit(application, images=32)
+    process = PoolProcessWith(away_runner(application, tmp_path))
+    application.database.write(lambda c: c.exec_driver_sql("UPDATE alembic_version SET version_num = '9999_newer'"))
+    assert process.work("slot0@here") == "unanswered"
+    assert "restart it" in caplog.records[-1].__dict__["next"]
+    assert application.reads.progress().shards == {"queued": 2}
