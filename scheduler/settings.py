@@ -94,6 +94,10 @@ class Settings:
             metrics_address=_address(values, "VAEVAL_METRICS_PORT"),
         )
 
+    def __repr__(self) -> str:
+        """Without passwords: it stands in tracebacks, logs and reports of tests."""
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in self.shown().items())})"
+
     @property
     def is_sqlite(self) -> bool:
         """True if the database is a file."""

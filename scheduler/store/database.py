@@ -26,6 +26,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from scheduler.settings import without_password
+from scheduler.store.connection_patience import patience
 from scheduler.store.driver_errors import may_run_again, translated
 from vaeval_core.errors import InvalidInput, ServiceUnreachable
 
@@ -69,10 +70,8 @@ class Database:
             event.listen(self.engine, "connect", _prepare_sqlite_connection)
             event.listen(self.engine, "begin", _begin_on_sqlite)
         else:
-            # The keepalive settings notice within a minute that a server is gone without a word.
-            patience = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
             # No pool_pre_ping: it would cost each transaction a round trip, and one whose connection is gone is run again.
-            self.engine = create_engine(url, connect_args=patience)
+            self.engine = create_engine(url, connect_args=patience(url))
             event.listen(self.engine, "connect", _prepare_postgresql_connection)
 
     def __repr__(self) -> str:

@@ -21,6 +21,7 @@ from typing import Any
 from urllib.parse import quote
 
 from scheduler.settings import without_password
+from scheduler.store.connection_patience import patience
 from vaeval_core.errors import InvalidInput, NotFound, ServiceUnreachable
 
 TIME_LIMIT_SECONDS = 30.0
@@ -111,12 +112,15 @@ def _sqlite_for_reading(path: Path) -> Iterator[sqlite3.Connection]:
 
 def _ask_postgresql(url: str, statement: str, limit: int, time_limit_seconds: float) -> Answer:
     import psycopg
+    from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
     address = url.replace("postgresql+psycopg://", "postgresql://", 1)
-    options = f"-c default_transaction_read_only=on -c statement_timeout={round(time_limit_seconds * 1000)}"
     try:
-        connection = psycopg.connect(address, options=options, connect_timeout=10)
-    except psycopg.OperationalError as error:
+        # After what the URL says, such as a search path: of two values for one thing the later counts.
+        own = conninfo_to_dict(address).get("options") or ""
+        limits = f"-c default_transaction_read_only=on -c statement_timeout={round(time_limit_seconds * 1000)}"
+        connection = psycopg.connect(make_conninfo(address, options=f"{own} {limits}".strip(), **patience(url)))
+    except (psycopg.OperationalError, psycopg.ProgrammingError) as error:
         raise ServiceUnreachable(
             "The database does not answer.",
             received=without_password(url),

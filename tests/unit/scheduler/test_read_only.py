@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg
 import pytest
@@ -164,6 +165,14 @@ def test_nothing_but_reading_gets_through_to_postgresql(numbers_url: str, statem
             (2, "two"),
             (3, None),
         ]
+
+
+@pytest.mark.service
+def test_options_of_the_url_hold_for_questions_too_but_none_that_would_let_them_write(numbers_url: str) -> None:
+    options = quote("-c work_mem=7MB -c default_transaction_read_only=off")
+    url = f"{numbers_url}{'&' if '?' in numbers_url else '?'}options={options}"
+    asked = "SELECT current_setting('work_mem'), current_setting('default_transaction_read_only')"
+    assert ask(url, asked, limit=1).rows == (("7MB", "on"),)
 
 
 @pytest.mark.service

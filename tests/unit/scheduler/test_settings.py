@@ -131,6 +131,14 @@ def test_what_is_shown_has_every_variable_and_no_password() -> None:
     assert shown["VAEVAL_BROKER_URL"] == "redis://:***@broker:6379/0"
 
 
+def test_passwords_are_in_no_representation_of_settings() -> None:
+    """As it stands in a traceback, a log, or the report of a test."""
+    settings = Settings.from_environment(SERVICE | {"VAEVAL_ARTIFACTS": "s3://key:S3CRET@bucket/folder"})
+    assert "S3CRET" not in repr(settings)
+    assert "S3CRET" not in f"{settings}"
+    assert "VAEVAL_DATABASE_URL='postgresql+psycopg://kim:***@db:5432/vaeval'" in repr(settings)
+
+
 @pytest.mark.parametrize("environment", [{}, SERVICE])
 def test_another_process_with_these_variables_has_the_same_settings(environment: dict[str, str]) -> None:
     settings = Settings.from_environment(environment)

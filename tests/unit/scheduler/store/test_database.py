@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -235,6 +236,22 @@ class TestPostgresql:
         with pytest.raises(DBAPIError, match="read-only transaction"):
             database.read(lambda connection: connection.execute(INSERT, {"name": "a"}))
         database.write(lambda connection: connection.execute(INSERT, {"name": "a"}))
+
+    @pytest.mark.parametrize(
+        ("more", "expected"), [("", "30000"), ("tcp_user_timeout=5000", "5000")], ids=["ours", "that of the URL"]
+    )
+    def test_a_server_that_is_gone_in_the_middle_of_a_question_is_given_up(
+        self, postgresql_url: str, more: str, expected: str
+    ) -> None:
+        database = Database(f"{postgresql_url}{'&' if '?' in postgresql_url else '?'}{more}")
+
+        def parameters(connection: Connection) -> dict[str, str]:
+            driver: Any = connection.connection.driver_connection
+            return dict(driver.info.get_parameters())
+
+        told = database.read(parameters)
+        database.dispose()
+        assert (told["tcp_user_timeout"], told["keepalives_idle"]) == (expected, "30")
 
     def test_a_database_that_does_not_exist_is_said(self, postgresql_server: URL) -> None:
         database = Database(postgresql_server.set(database="nowhere").render_as_string(hide_password=False))
