@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,9 @@ from pathlib import Path
 import psutil
 
 PROJECT = Path(__file__).parents[2]
+CLOCK_OFF = Path(__file__).with_name("clock_off")
+"""Holds a `sitecustomize` that sets the clock of a Python process by CHAOS_CLOCK."""
+
 LEASE_SECONDS = 2.0
 SWEEP_SECONDS = 0.5
 ORDERS = "CHAOS_ORDERS"
@@ -52,6 +56,10 @@ class Member:
             self.process.kill()
             self.process.wait()
 
+    def worker(self) -> str:
+        """Name of the worker in its one slot."""
+        return "" if self.process is None else f"slot0-{self.process.pid}@{socket.gethostname()}"
+
     def terminate(self) -> None:
         """SIGTERM: it is to stop in good order."""
         if self.process is not None and self.process.poll() is None:
@@ -83,7 +91,8 @@ class Member:
 def worker_host(name: str, folder: Path, settings: Mapping[str, str], *, clock: float = 0.0) -> Member:
     """A host with one slot, whose clock is off by so many seconds."""
     command = [sys.executable, "-P", "-m", "tests.chaos.worker_entry", "--devices", "cpu", "--threads", "1"]
-    more = {"CHAOS_CLOCK": str(clock)} if clock else {}
+    path = os.pathsep.join(map(str, (CLOCK_OFF, PROJECT)))
+    more = {"CHAOS_CLOCK": str(clock), "PYTHONPATH": path} if clock else {}
     return Member(name, command, _environment(name, folder, settings) | more, folder / f"{name}.log")
 
 

@@ -9,18 +9,22 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, select, text
 from sqlalchemy.pool import NullPool
 
 from scheduler.composition import Application
 from scheduler.lifecycle import EvaluationState
 from scheduler.queue.celery_queue import CeleryWorkQueue
+from scheduler.store.clock import database_now
 from tests.chaos.crew import LEASE_SECONDS, Member, submitter
+from tests.chaos.history import Strikes
 from tests.chaos.interference import Interference
+from tests.chaos.last_attempts import LastAttempts
 from tests.chaos.workload import Workload
 
 if TYPE_CHECKING:
@@ -57,12 +61,41 @@ class Disturbed:
         self.workload = workload
         self.random = generator
         self.interference = Interference(application, generator)
+        self.last_attempts = LastAttempts(application)
+        self.strikes = Strikes()
         self.others: list[subprocess.Popen[bytes]] = []
         self.is_broker_down = False
+        self.spared = 0
 
     def host(self) -> Member:
         """One of the two with workers."""
         return self.random.choice((self.world.here, self.world.there))
+
+    def strike(self, host: Member, action: Callable[[list[psutil.Process]], object]) -> None:
+        """Do something to a host that may cost it the work at hand, unless that has one attempt left.
+
+        Args:
+            host: Whom.
+            action: What; gets the processes that compute. They are stopped then, and go on afterwards.
+        """
+        at_work = host.pool_processes()
+        _each(at_work, psutil.Process.suspend)
+        if self.is_last_attempt(host):
+            self.spared += 1
+        else:
+            self.strikes.of[host.worker()] += 1
+            action(at_work)
+        _each(at_work, psutil.Process.resume)
+
+    def is_last_attempt(self, host: Member) -> bool:
+        """True if the host is at something that must not fail once more, or is just getting such a thing."""
+        return self.last_attempts.is_held(host.worker()) or self.last_attempts.is_next()
+
+    def now(self) -> datetime:
+        """By the clock of the database."""
+        return self.application.database.read(
+            lambda connection: connection.execute(select(database_now())).scalar_one()
+        )
 
     def put_right(self) -> None:
         """Servers are back, networks whole; processes are started again by who waits for the end."""
@@ -80,15 +113,23 @@ class Disturbed:
 
 
 def kill_pool_process(disturbed: Disturbed) -> None:
-    _each(disturbed.host().pool_processes(), psutil.Process.kill)
+    disturbed.strike(disturbed.host(), lambda at_work: _each(at_work, psutil.Process.kill))
 
 
 def kill_slot(disturbed: Disturbed) -> None:
-    _each(disturbed.host().slots(), psutil.Process.kill)
+    host = disturbed.host()
+    disturbed.strike(host, lambda _: _each(host.slots(), psutil.Process.kill))
 
 
 def kill_supervisor(disturbed: Disturbed) -> None:
-    disturbed.host().kill()
+    host = disturbed.host()
+
+    def kill(_: list[psutil.Process]) -> None:
+        name = host.worker()
+        host.kill()
+        disturbed.strikes.deaths.setdefault(name, disturbed.now())
+
+    disturbed.strike(host, kill)
 
 
 def kill_scheduler(disturbed: Disturbed) -> None:
@@ -100,18 +141,19 @@ def stop_supervisor_in_good_order(disturbed: Disturbed) -> None:
 
 
 def freeze_pool_process_past_its_lease(disturbed: Disturbed) -> None:
-    frozen = disturbed.host().pool_processes()
-    _each(frozen, psutil.Process.suspend)
-    time.sleep(LEASE_SECONDS + 1.0)
-    _each(frozen, psutil.Process.resume)
+    disturbed.strike(disturbed.host(), lambda _: time.sleep(LEASE_SECONDS + 1.0))
 
 
 def freeze_whole_host_past_its_lease(disturbed: Disturbed) -> None:
     host = disturbed.host()
-    frozen = [*host.pool_processes(), *host.slots(), *host.supervisors()]
-    _each(frozen, psutil.Process.suspend)
-    time.sleep(LEASE_SECONDS + 1.0)
-    _each(frozen, psutil.Process.resume)
+
+    def freeze(_: list[psutil.Process]) -> None:
+        others = [*host.slots(), *host.supervisors()]
+        _each(others, psutil.Process.suspend)
+        time.sleep(LEASE_SECONDS + 1.0)
+        _each(others, psutil.Process.resume)
+
+    disturbed.strike(host, freeze)
 
 
 def wipe_broker(disturbed: Disturbed) -> None:
@@ -144,8 +186,14 @@ def network_to_broker_stops_forwarding(disturbed: Disturbed) -> None:
 
 
 def network_to_database_stops_forwarding(disturbed: Disturbed) -> None:
-    if disturbed.world.database_proxy is not None:
-        disturbed.world.database_proxy.stop_forwarding()
+    proxy, host = disturbed.world.database_proxy, disturbed.world.there
+    if proxy is None:
+        return
+
+    def cut(_: list[psutil.Process]) -> None:
+        proxy.stop_forwarding()
+
+    disturbed.strike(host, cut)
 
 
 def database_ends_all_connections(disturbed: Disturbed) -> None:
@@ -156,6 +204,8 @@ def database_ends_all_connections(disturbed: Disturbed) -> None:
     engine = create_engine(database.url, poolclass=NullPool)
     with engine.connect() as connection:
         for _ in range(5):
+            # A claim whose answer is lost on the way is made again, and nobody knows of the first.
+            disturbed.strikes.of.update(host.worker() for host in (disturbed.world.here, disturbed.world.there))
             connection.execute(text(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"))
             time.sleep(0.05)
 
@@ -183,7 +233,8 @@ def eight_others_write_to_sqlite(disturbed: Disturbed) -> None:
 
 
 def damage_a_file(disturbed: Disturbed) -> None:
-    disturbed.interference.damage_a_file(Path(disturbed.application.artifacts.url))
+    root = Path(disturbed.application.artifacts.url)
+    disturbed.interference.damage_a_file(root, lambda key: not disturbed.last_attempts.allow_damage(key))
 
 
 def cancel_and_retry(disturbed: Disturbed) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sqlalchemy import Connection, and_, null, update
@@ -57,13 +57,15 @@ class Interference:
             lambda connection: connection.execute(update(leases).values(expires_at=database_now_plus(-1.0)))
         )
 
-    def damage_a_file(self, root: Path) -> str:
-        """A file is gone, cut, or altered in one bit. Returns which and how."""
+    def damage_a_file(self, root: Path, spare: Callable[[str], bool]) -> str:
+        """A file is gone, cut, or altered in one bit, unless it is to be spared by its key. Returns which and how."""
         files = sorted(path for path in root.rglob("*.safetensors") if path.is_file())
         if not files:
             return "no file to damage"
         victim = self._random.choice(files)
         how = self._random.choice(("lost", "cut", "altered"))
+        if spare(victim.relative_to(root).as_posix()):
+            return f"spared: {victim.relative_to(root).as_posix()}"
         content = bytearray(victim.read_bytes())
         if how == "lost":
             victim.unlink()

@@ -10,7 +10,9 @@ from sqlalchemy import Connection, text
 from scheduler.composition import Application
 from scheduler.lifecycle import EvaluationState
 from scheduler.orphans import delete_orphans, find_orphans
-from tests.chaos.workload import POISON, Scores, scores_of
+from tests.chaos.history import Strikes, history_violations
+from tests.chaos.results import Results, differences, results_of
+from tests.chaos.workload import POISON
 
 LEASES_LEFT = """
 SELECT 'shard', id FROM shards WHERE state = 'running' OR lease_expires_at IS NOT NULL
@@ -31,9 +33,19 @@ UNION SELECT s.file_key FROM shards s JOIN evaluations e ON e.id = s.evaluation_
 """Written out here once more, so that the program's own notion is held against another."""
 
 
-def violations(application: Application, undisturbed: Scores) -> list[str]:
-    """A sentence for each promise that is broken; none if all are kept. Removes the orphans in the end."""
+def violations(
+    application: Application, undisturbed: Results, strikes: Strikes | None = None, *, since: int = 0
+) -> list[str]:
+    """A sentence for each promise that is broken; none if all are kept. Removes the orphans in the end.
+
+    Args:
+        application: What a schedule left behind.
+        undisturbed: What the same work came to without one.
+        strikes: What the schedule did; none for an undisturbed run.
+        since: Number of the journal's last line before the schedule.
+    """
     return [
+        *history_violations(application, strikes or Strikes(), since=since),
         *_not_over(application),
         *_not_the_same_scores(application, undisturbed),
         *_results_written_twice(application),
@@ -54,13 +66,13 @@ def _not_over(application: Application) -> list[str]:
     return found
 
 
-def _not_the_same_scores(application: Application, undisturbed: Scores) -> list[str]:
-    found = scores_of(application)
+def _not_the_same_scores(application: Application, undisturbed: Results) -> list[str]:
+    found = results_of(application)
     different = [key for key in undisturbed.keys() & found.keys() if undisturbed[key] != found[key]]
     return [
         *(f"no score {key}" for key in sorted(undisturbed.keys() - found.keys())),
         *(f"a score that nobody asked for: {key}" for key in sorted(found.keys() - undisturbed.keys())),
-        *(f"{key} is {found[key]}, undisturbed {undisturbed[key]}" for key in sorted(different)),
+        *(f"{key}: {differences(found[key], undisturbed[key])}, undisturbed" for key in sorted(different)),
     ]
 
 

@@ -22,14 +22,16 @@ from scheduler.store import schema
 from scheduler.store.database import Database
 from scheduler.submission import announce, register
 from tests.chaos.broker import Broker
-from tests.chaos.crew import LEASE_SECONDS, end_family, scheduler_host, thaw, worker_host
+from tests.chaos.crew import LEASE_SECONDS, SWEEP_SECONDS, end_family, scheduler_host, thaw, worker_host
 from tests.chaos.disturbances import TIMED, Disturbed
+from tests.chaos.history import Strikes, longest_notice, newest_line
 from tests.chaos.interference import Interference
 from tests.chaos.invariants import violations
 from tests.chaos.one_thread import one_thread
 from tests.chaos.proxy import Proxy
+from tests.chaos.results import Results, results_of
 from tests.chaos.simulated_schedules import Outcome
-from tests.chaos.workload import Scores, Workload, is_struck, scores_of
+from tests.chaos.workload import Workload
 from vaeval_core.errors import VaevalError
 from workers.shard_runner import RunOutcome, make_runner
 
@@ -58,6 +60,16 @@ ORDERS = (
 )
 """What may be waiting for a pool process at a point of its work."""
 
+HINDERS_NOTICE = {
+    "kill scheduler",
+    "freeze whole host past its lease",
+    "network to database stops forwarding",
+    "database ends all connections",
+    "database is locked for a second",
+    "eight others write to sqlite",
+}
+"""Where a death may be noticed later: nobody is there who would, or nobody gets at the database."""
+
 
 @dataclass
 class ProcessSchedules:
@@ -70,7 +82,7 @@ class ProcessSchedules:
 
     folder: Path
     database_url: str
-    _undisturbed: Scores = field(default_factory=dict)
+    _undisturbed: Results = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # The path of a socket may have about a hundred letters.
@@ -129,10 +141,20 @@ class ProcessSchedules:
         story += [f"at {at:.2f} s: {what}" for at, what in timed]
         workload = Workload(self.folder / "checkpoints", seed=seed)
         self._undisturbed |= self._scores_without_disturbance(workload)
+        struck = self.folder / "struck"
+        struck.unlink(missing_ok=True)
         with open_application(self.settings) as application:
+            since = newest_line(application)
             try:
-                self._disturb(application, workload, orders, timed, story, generator, has_poison=has_poison)
-                found = violations(application, self._undisturbed)
+                strikes = self._disturb(application, workload, orders, timed, story, generator, has_poison=has_poison)
+                if struck.exists():
+                    strikes.of.update(struck.read_text(encoding="utf-8").split())
+                if not any(what in HINDERS_NOTICE for _, what in timed):
+                    strikes.notice_seconds = LEASE_SECONDS + SWEEP_SECONDS
+                notice = longest_notice(application, strikes, since=since)
+                if notice is not None:
+                    story.append(f"a death was noticed after {notice:.2f} s of {strikes.notice_seconds:g}")
+                found = violations(application, self._undisturbed, strikes, since=since)
             except TimeoutError as error:
                 found = [f"{error}: {self._what_is_left(application)}"]
         return Outcome(seed, found, story, "; ".join(story))
@@ -147,7 +169,7 @@ class ProcessSchedules:
         generator: random.Random,
         *,
         has_poison: bool,
-    ) -> None:
+    ) -> Strikes:
         self._start()
         for point, what in orders:
             (self.folder / "orders" / point).write_text(what, encoding="utf-8")
@@ -168,8 +190,11 @@ class ProcessSchedules:
         disturbed.put_right()
         self._wait_until_over(application)
         for left in (self.folder / "orders").iterdir():
-            story.append(f"nobody came to «{left.name}»")
+            story.append(f"nobody came to «{left.name}», or only at a last attempt")
             left.unlink()
+        if disturbed.spared:
+            story.append(f"spared a last attempt {disturbed.spared} times")
+        return disturbed.strikes
 
     def _start(self) -> None:
         for member in (self.here, self.there, self.watcher):
@@ -189,16 +214,10 @@ class ProcessSchedules:
                 thaw(self.folder)
             self._start()
             interference.end_pauses()
-            self._retry_what_was_struck_three_times(application)
             is_quiet = application.reads.progress().is_over and not application.recovery.claimable()
             quiet_since = (quiet_since or time.monotonic()) if is_quiet else None
 
-    def _retry_what_was_struck_three_times(self, application: Application) -> None:
-        struck = [record.evaluation_id for record in application.reads.evaluations() if is_struck(record)]
-        if struck:
-            application.submissions.retry(struck)
-
-    def _scores_without_disturbance(self, workload: Workload) -> Scores:
+    def _scores_without_disturbance(self, workload: Workload) -> Results:
         """By one process, on a database and artifacts of its own."""
         home = self.folder / "undisturbed"
         settings = Settings.from_environment({"VAEVAL_HOME": str(home)})
@@ -208,7 +227,7 @@ class ProcessSchedules:
             runner = make_runner(application, "undisturbed")
             while runner.run_one() is not RunOutcome.NOTHING_TO_DO:
                 pass
-            return scores_of(application)
+            return results_of(application)
 
     def _what_is_left(self, application: Application) -> str:
         progress = application.reads.progress()

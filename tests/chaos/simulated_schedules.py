@@ -14,10 +14,12 @@ from scheduler.settings import Settings
 from scheduler.submission import register
 from tests.chaos.emptied import emptied
 from tests.chaos.invariants import violations
+from tests.chaos.no_shared_locks import no_shared_locks
 from tests.chaos.one_thread import one_thread
+from tests.chaos.results import Results, results_of
 from tests.chaos.simulated_process import PoisonedModels, Verdict
 from tests.chaos.simulation import Simulation
-from tests.chaos.workload import Scores, Workload, scores_of
+from tests.chaos.workload import Workload
 from workers.shard_runner import RunOutcome, make_runner
 
 
@@ -53,7 +55,7 @@ class Schedules:
         self._url = database_url
         self._workload = Workload(folder / "checkpoints")
         self._models: PoisonedModels | None = None
-        self._undisturbed: Scores | None = None
+        self._undisturbed: Results | None = None
 
     def close(self) -> None:
         """Nothing was started."""
@@ -63,20 +65,22 @@ class Schedules:
         undisturbed = self._undisturbed = self._undisturbed or self._run_undisturbed()
         with self._opened() as application:
             simulation = Simulation(seed, application, self._workload, self._kept_models(application))
+            if simulation.strikes.may_fail:
+                simulation.story.append("may fail what it strikes three times")
             try:
                 simulation.run()
-                found = violations(application, undisturbed)
+                found = violations(application, undisturbed, simulation.strikes)
             except Exception as error:  # noqa: BLE001 - whatever it is, a schedule must not end like this
                 found = [f"{type(error).__name__}: {error}"]
             return Outcome(seed, found, simulation.story, summary_of(simulation.story))
 
-    def _run_undisturbed(self) -> Scores:
+    def _run_undisturbed(self) -> Results:
         with self._opened() as application:
             register(application, self._workload.digits, self._workload.requests)
             runner = make_runner(application, "undisturbed")
             while runner.run_one() is not RunOutcome.NOTHING_TO_DO:
                 pass
-            return scores_of(application)
+            return results_of(application)
 
     def _kept_models(self, application: Application) -> PoisonedModels:
         self._models = self._models or PoisonedModels(application.artifacts, self._folder)
@@ -87,6 +91,6 @@ class Schedules:
         home = self._folder / "home"
         shutil.rmtree(home / "artifacts", ignore_errors=True)
         environment = {"VAEVAL_HOME": str(home), "VAEVAL_DATABASE_URL": self._url}
-        with one_thread(), open_application(Settings.from_environment(environment)) as application:
+        with one_thread(), no_shared_locks(), open_application(Settings.from_environment(environment)) as application:
             emptied(application.database)
             yield application

@@ -3,7 +3,11 @@
     disturbed   a few hundred steps: processes go on, die, freeze, lose answers; leases end; files are cut, altered, lost;
                 announcements are wiped and doubled; evaluations are cancelled, queued again, submitted again
     calm        nothing more happens; what is frozen thaws; everything must come to an end by itself
-    again       what the disturbances failed or cancelled is queued again, and must finish too
+    again       what the disturbances cancelled is queued again, and must finish too
+
+A shard that is struck on each of its attempts fails, and its evaluation with it: so it is meant. One schedule in five is
+declared to do that, and what it failed is queued again too. All others strike no last attempt, and whatever fails in them is a
+violation.
 
 Only one process runs at a time, and leases end when the schedule says so. So a seed and a kind of database give the same
 schedule on every machine.
@@ -17,12 +21,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from scheduler.composition import Application
+from scheduler.lifecycle import EvaluationState
 from scheduler.recovery import Recovery
+from scheduler.store.base import EvaluationRecord
 from scheduler.store.sql_work import SqlWorkStore
 from scheduler.submission import announce, register
+from tests.chaos.history import Strikes
 from tests.chaos.interference import Interference
+from tests.chaos.last_attempts import LastAttempts
 from tests.chaos.simulated_process import LEASE_SECONDS, Bell, PoisonedModels, SimulatedProcess, Verdict
-from tests.chaos.workload import Workload, is_struck
+from tests.chaos.workload import POISON, Workload
 from vaeval_core.errors import ServiceUnreachable, VaevalError
 
 PROCESSES = 3
@@ -64,6 +72,8 @@ class Simulation:
         self.processes: list[SimulatedProcess] = []
         self.started = 0
         self.has_poison = self.random.random() < 0.25
+        self.strikes = Strikes(may_fail=self.random.random() < 0.2)
+        self.last_attempts = LastAttempts(self.application)
         self.steps = self.random.randint(60, 300)
         # How wild it is, and where: some schedules kill a lot, some lose answers, some do a little of everything.
         self.odds = {
@@ -115,11 +125,17 @@ class Simulation:
         raise TimeoutError(f"not over after {LONGEST_CALM} calm steps")
 
     def _again(self) -> None:
-        stopped = [record.evaluation_id for record in self.application.reads.evaluations() if is_struck(record)]
+        stopped = [record.evaluation_id for record in self.application.reads.evaluations() if self._is_stopped(record)]
         if stopped:
             self._tell(f"queued again: {stopped}")
             announce(self.bell, self.application.submissions.retry(stopped))
             self._calm()
+
+    def _is_stopped(self, record: EvaluationRecord) -> bool:
+        """True for what the schedule itself ended. Poison fails by itself, unless its reference did before."""
+        if record.state is not EvaluationState.FAILED or not self.strikes.may_fail:
+            return record.state is EvaluationState.CANCELLED
+        return not record.checkpoint_uri.endswith(POISON) or str(record.error).startswith("The reference failed")
 
     # --- what can happen ----------------------------------------------------------------------------------------------
 
@@ -153,8 +169,10 @@ class Simulation:
         waited_for = process.waits_for
         if process.hears_the_bell:
             self.bell.announcements -= 1
-        verdict = Verdict.GO if calm else self._verdict()
+        verdict = Verdict.GO if calm or self._must_be_spared(process) else self._verdict()
         process.step(verdict)
+        if process.is_dead or verdict not in {Verdict.GO, Verdict.INTERRUPTED}:
+            self.strikes.of[process.name] += 1
         if verdict is not Verdict.GO or waited_for != "bell":
             self._tell(f"{process.name}: {waited_for}, {verdict}")
         if waited_for in {"fail_shard", "release_finalise"}:
@@ -162,6 +180,13 @@ class Simulation:
         if process.is_dead:
             self._tell(f"{process.name} is dead")
             self.processes.remove(process)
+
+    def _must_be_spared(self, process: SimulatedProcess) -> bool:
+        if self.strikes.may_fail:
+            return False
+        if process.waits_for in {"claim_shard", "claim_finalise"}:
+            return self.last_attempts.is_next()
+        return self.last_attempts.is_held(process.name)
 
     def _verdict(self) -> Verdict:
         draw = self.random.random()
@@ -186,7 +211,9 @@ class Simulation:
 
     def _end_leases(self) -> None:
         living = [process.name for process in self.processes]
-        frozen = self.random.sample(living, self.random.randint(0, len(living)))
+        drawn = self.random.sample(self.processes, self.random.randint(0, len(living)))
+        frozen = [process.name for process in drawn if not self._must_be_spared(process)]
+        self.strikes.of.update(frozen)
         self._tell(f"leases end: those of the dead, and of {sorted(frozen)}")
         self.interference.end_leases_of_others([name for name in living if name not in frozen])
 
@@ -206,7 +233,11 @@ class Simulation:
         self._tell("the broker " + ("goes away" if self.bell.is_away else "is back"))
 
     def _damage_a_file(self) -> None:
-        self._tell(self.interference.damage_a_file(Path(self.application.artifacts.url)))
+        root = Path(self.application.artifacts.url)
+        is_spared = (
+            (lambda _: False) if self.strikes.may_fail else (lambda key: not self.last_attempts.allow_damage(key))
+        )
+        self._tell(self.interference.damage_a_file(root, is_spared))
 
     def _cancel(self) -> None:
         number = self.random.randint(1, 3)

@@ -9,30 +9,25 @@ names. A file there, called like a point, is an order for whoever comes to it fi
 
 Points are `before NAME` and `after NAME` for every call to the database and the artifacts, such as `after write_arrays`, which
 is between the rename of a shard's file and its row, and `within write_arrays`, which is before the rename.
-CHAOS_CLOCK is added to this process's clock, and CHAOS_SECONDS is how long a shard takes, without using the processor.
+An order is left for the next where it would strike the last attempt at some work. Whom it strikes goes into the file `struck`
+beside the folder, a line each. CHAOS_SECONDS is how long a shard takes, without using the processor.
 """
-# ruff: noqa: E402
 
 from __future__ import annotations
 
-import os
-import time
-
-_CLOCK = time.time
-if os.environ.get("CHAOS_CLOCK"):
-    # Before anything else is imported, so that everybody gets this clock.
-    time.time = lambda: _CLOCK() + float(os.environ["CHAOS_CLOCK"])
-
 import dataclasses
 import errno
+import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from scheduler.composition import Application
-from scheduler.store.base import CheckpointLocation
+from scheduler.settings import MAX_ATTEMPTS
+from scheduler.store.base import CheckpointLocation, FinaliseClaim, ShardClaim
 from tests.chaos.workload import POISON
 from vaeval_core.checkpoints.base import VaeAdapter
 from workers import shard_runner, slot
@@ -40,14 +35,41 @@ from workers.loaded_models import LoadedModels
 from workers.tasks import SlotLoader
 
 
+class Hand:
+    """What this process holds.
+
+    Attributes:
+        worker: Its name, once it has asked for work.
+        is_last: The work that it got last must not fail once more. A finalisation has one attempt less to spare, for it may
+            come upon a damaged file.
+    """
+
+    worker = ""
+    is_last = False
+
+    @classmethod
+    def take(cls, worker: str, claim: object) -> None:
+        """Hold what was claimed."""
+        cls.worker = worker
+        if isinstance(claim, ShardClaim):
+            cls.is_last = claim.attempt >= MAX_ATTEMPTS
+        else:
+            cls.is_last = isinstance(claim, FinaliseClaim) and claim.token >= MAX_ATTEMPTS - 1
+
+
 def at(point: str) -> None:
     """Carry out the order for this point, if there is one: whoever removes the file has it."""
     order = Path(os.environ["CHAOS_ORDERS"], point)
     try:
         what = order.read_text(encoding="utf-8")
+        if what != "hold" and Hand.is_last:
+            return
         order.unlink()
     except FileNotFoundError:
         return
+    if what != "hold":
+        with order.parent.with_name("struck").open("a", encoding="utf-8") as struck:
+            struck.write(f"{Hand.worker}\n")
     if what == "hold":
         held = order.with_name(f"{point}.held")
         held.touch()
@@ -73,6 +95,8 @@ class Pointed:
         def call(*arguments: Any, **named: Any) -> Any:
             at(f"before {name}")
             answer = method(*arguments, **named)
+            if name in {"claim_shard", "claim_finalise"}:
+                Hand.take(arguments[0], answer)
             at(f"after {name}")
             return answer
 

@@ -12,9 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scheduler.composition import Application
-from scheduler.lifecycle import EvaluationState
-from scheduler.store.base import EvaluationRecord, EvaluationRequest
+from scheduler.store.base import EvaluationRequest
 from scheduler.submission import prepare
 from vaeval_core.checkpoints.catalogue import describe
 from vaeval_core.checkpoints.linear_gaussian import linear_gaussian_vae
@@ -26,9 +24,6 @@ from vaeval_core.presets import ProtocolRequest
 IMAGES = 96
 SHARD_SIZE = 32
 POISON = "poison"
-
-Scores = dict[tuple[str, int, str], tuple[float | None, float | None]]
-"""Checkpoint, seed, metric → value and standard error."""
 
 
 @dataclass(frozen=True)
@@ -74,21 +69,3 @@ class Workload:
             extractor="pixels-8x8",
         )
         return prepare([describe(path)], self.digits, request, extractor, seeds=seeds, shard_size=SHARD_SIZE)
-
-
-def is_struck(record: EvaluationRecord) -> bool:
-    """True if disturbances ended the evaluation: queued again, it must finish. Poison fails by itself, and is meant to."""
-    if record.state not in {EvaluationState.FAILED, EvaluationState.CANCELLED}:
-        return False
-    return not record.checkpoint_uri.endswith(POISON) or str(record.error).startswith("The reference failed")
-
-
-def scores_of(application: Application) -> Scores:
-    """All that is recorded."""
-    found: Scores = {}
-    for listed in application.reads.evaluations():
-        record = application.reads.evaluation(listed.evaluation_id)
-        for score in record.scores:
-            key = (record.checkpoint_name.rpartition("/")[2], record.protocol.seed, score.metric)
-            found[key] = (score.value.value, score.value.std_error)
-    return found
