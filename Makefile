@@ -42,9 +42,10 @@ backends: install ## PyTorch, JAX, torch-fidelity and lpips beside TensorFlow: i
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --no-deps torch-fidelity torchvision lpips
 	@$(BIN)/python -m pytest -p no:xdist --strict-markers -m backend tests/numerics
 
-chaos: install ## seeded failures on both databases: 200 simulated schedules and 40 of real processes each; an hour
+chaos: install ## seeded failures on both databases: 200 simulated schedules, 100 interleaved, 40 of real processes each; an hour
 	@for database in sqlite postgresql; do \
 		$(BIN)/python -m tests.chaos simulated $$database 0 200 || exit 1; \
+		$(BIN)/python -m tests.chaos interleaved $$database 0 100 || exit 1; \
 		$(BIN)/python -m tests.chaos processes $$database 0 40 || exit 1; \
 	done
 	@VAEVAL_TEST_EXAMPLES=300 $(BIN)/python -m pytest --timeout 0 tests/laws/test_store_machine.py

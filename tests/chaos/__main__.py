@@ -2,6 +2,7 @@
 
 python -m tests.chaos simulated sqlite 0 200         seeds 0 to 199
 python -m tests.chaos simulated postgresql 17        seed 17 alone, with its story
+python -m tests.chaos interleaved postgresql 0 40    the same with several transactions open at once
 python -m tests.chaos processes sqlite 0 40          real processes, real signals, a real broker
 """
 
@@ -12,8 +13,9 @@ import logging
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 from scheduler.store import schema
@@ -22,7 +24,11 @@ from tests.chaos.process_schedules import ProcessSchedules
 from tests.chaos.simulated_schedules import Outcome, Schedules
 from tests.postgresql_server import running_postgresql
 
-RUNNERS: dict[str, type[Schedules] | type[ProcessSchedules]] = {"simulated": Schedules, "processes": ProcessSchedules}
+RUNNERS: dict[str, Callable[[Path, str], Schedules | ProcessSchedules]] = {
+    "simulated": Schedules,
+    "interleaved": partial(Schedules, interleaved=True),
+    "processes": ProcessSchedules,
+}
 
 
 def _parse() -> argparse.Namespace:

@@ -22,7 +22,13 @@ from tests.chaos.workload import POISON
 
 _FAILED = ("shard_failed", "finalise_failed")
 _STOPPED = (*_FAILED, "cancelled")
-_ENDS = ("computed", "released", "lease_ended", "attempt_failed", "gave_up")
+_CLAIMS = ("claimed", "finalise_claimed")
+_OF_FINALISATION = ("scored", "finalise_lease_ended", "finalise_attempt_failed", "finalise_failed", "shard_file_lost")
+_ENDS = {
+    "shard": ("computed", "released", "lease_ended", "attempt_failed", "gave_up"),
+    "evaluation": _OF_FINALISATION,
+    "reference": _OF_FINALISATION,
+}
 _LOST = frozenset(
     {"shard.lease_ended", "shard.attempt_failed", "shard.gave_up"}
     | {f"{owner}.finalise_{how}" for owner in ("evaluation", "reference") for how in ("lease_ended", "attempt_failed")}
@@ -141,19 +147,18 @@ def _computed_again(lines: list[Row[Any]]) -> list[str]:
 
 def _claims_without_end(lines: list[Row[Any]]) -> list[str]:
     """A claim ends in one of the ways that the journal has a line for, unless its owner was stopped."""
-    claims: Counter[int] = Counter()
-    stops: Counter[tuple[Any, Any]] = Counter()
-    owners: dict[int, tuple[Any, Any]] = {}
+    open_claims: Counter[tuple[str, int]] = Counter()
+    stops: Counter[tuple[str, int]] = Counter()
+    owners: dict[tuple[str, int], tuple[str, int]] = {}
     for line in lines:
         noun, _, event = line.action.partition(".")
-        owner = (line.evaluation_id, line.reference_id)
-        if noun == "shard":
-            owners[line.shard_id] = owner
-            claims[line.shard_id] += (event == "claimed") - (event in _ENDS)
-        elif event in _STOPPED:
-            stops[owner] += 1
+        owner = ("evaluation", line.evaluation_id) if line.reference_id is None else ("reference", line.reference_id)
+        what = owner if noun != "shard" else ("shard", line.shard_id)
+        owners[what] = owner
+        open_claims[what] += (event in _CLAIMS) - (event in _ENDS[noun])
+        stops[owner] += noun != "shard" and event in _STOPPED
     return [
-        f"of shard {shard} {number} claims have no end in the journal"
-        for shard, number in claims.items()
-        if not 0 <= number <= stops[owners[shard]]
+        f"of {kind} {number} {count} claims have no end in the journal"
+        for (kind, number), count in open_claims.items()
+        if not 0 <= count <= stops[owners[kind, number]]
     ]

@@ -6,10 +6,11 @@ import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from sqlalchemy import Connection, and_, null, update
+from sqlalchemy import Connection, and_, null, true, update
 
 from scheduler.composition import Application
 from scheduler.lifecycle import EvaluationState, ShardState
+from scheduler.settings import MAX_ATTEMPTS
 from scheduler.store.clock import database_now_plus
 from scheduler.store.tables import evaluations, leases, reference_sets, shards
 
@@ -21,16 +22,19 @@ class Interference:
         self._application = application
         self._random = generator
 
-    def end_leases_of_others(self, spared: Sequence[str]) -> None:
-        """As if everybody but these had been silent for too long."""
+    def end_leases(self, of: Sequence[str] | None = None, *, most_attempts: int = MAX_ATTEMPTS) -> None:
+        """As if these, or everybody, had been silent for too long; work that was tried more often keeps its lease."""
 
         def work(connection: Connection) -> None:
-            ended = {"lease_expires_at": database_now_plus(-1.0)}
-            of_others = shards.c.lease_owner.not_in(spared)
-            connection.execute(update(shards).where(shards.c.state == ShardState.RUNNING, of_others).values(ended))
-            for table in (reference_sets, evaluations):
-                held = and_(table.c.state == EvaluationState.FINALISING, table.c.lease_owner.not_in(spared))
-                connection.execute(update(table).where(held).values(ended))
+            for table, held in (
+                (shards, ShardState.RUNNING),
+                (reference_sets, EvaluationState.FINALISING),
+                (evaluations, EvaluationState.FINALISING),
+            ):
+                theirs = true() if of is None else table.c.lease_owner.in_(of)
+                which = and_(table.c.state == held, table.c.attempts <= most_attempts, theirs)
+                ended = update(table).where(which).values(lease_expires_at=database_now_plus(-1.0))
+                connection.execute(ended)
 
         self._application.database.write(work)
 

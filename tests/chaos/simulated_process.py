@@ -1,4 +1,4 @@
-"""A worker process of a simulation: real code on a thread, which goes on only when it is told to, one call at a time.
+"""A worker process of a simulation: real code on a thread that goes on only when it is told to (`tests.chaos.stepped`).
 
 Before each call that leaves the process (to the database, to the artifacts) it waits for a verdict. So a schedule decides
 between any two calls who goes on, and how a call ends:
@@ -16,10 +16,8 @@ from __future__ import annotations
 
 import errno
 import os
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,33 +26,15 @@ from unittest import mock
 from scheduler.composition import Application
 from scheduler.store.base import CheckpointLocation
 from tests.chaos.interrupted_database import interrupted
+from tests.chaos.stepped import Stepped, Verdict, this_process
 from tests.chaos.workload import POISON
 from vaeval_core.checkpoints.base import VaeAdapter
 from vaeval_core.errors import ServiceUnreachable, StorageFailed, VaevalError
 from workers.loaded_models import LoadedModels
 from workers.shard_runner import ShardRunner
 
-PATIENCE_SECONDS = 60.0
 LEASE_SECONDS = 600.0
 """Longer than any schedule: leases end when a schedule says so."""
-
-
-class Verdict(StrEnum):
-    """How the next call of a process ends."""
-
-    GO = "go"
-    UNANSWERED = "unanswered"
-    REFUSED = "refused"
-    TWICE = "twice"
-    DIE_BEFORE = "die before"
-    DIE_AFTER = "die after"
-    DIE_WITHIN = "die within"
-    DISK_FULL = "disk full"
-    INTERRUPTED = "interrupted"
-
-
-class Killed(BaseException):
-    """The process is dead."""
 
 
 class Bell:
@@ -77,132 +57,88 @@ class Bell:
             raise ServiceUnreachable("The broker does not answer.")
 
 
-_OF_THREAD = threading.local()
-
-
 class PoisonedModels(LoadedModels):
     """Real models, shared by all processes of a simulation; one of them kills."""
 
     def adapter(self, checkpoint: CheckpointLocation) -> VaeAdapter:
         if checkpoint.uri.endswith(POISON):
-            _OF_THREAD.process.die()
+            process = this_process()
+            assert process is not None
+            process.die()
         return super().adapter(checkpoint)
 
 
 class SimulatedProcess:
     """One pool process: hears the bell, does what there is to do, again and again, until it dies."""
 
-    def __init__(self, name: str, application: Application, models: LoadedModels) -> None:
+    def __init__(self, name: str, application: Application, models: LoadedModels, *, interleaved: bool = False) -> None:
         self.name = name
         self._database = application.database
-        self.waits_for = ""
-        self.is_dead = False
-        self.failure: BaseException | None = None
-        self._verdict = Verdict.GO
-        self._go = threading.Semaphore(0)
-        self._arrived = threading.Semaphore(0)
-        self._runner = ShardRunner(
-            _Gated(application.work, self),  # type: ignore[arg-type]
-            _Gated(application.artifacts, self),  # type: ignore[arg-type]
-            models,
-            worker=name,
-            lease_seconds=LEASE_SECONDS,
-        )
-        self._thread = threading.Thread(target=self._live, name=name, daemon=True)
-        self._thread.start()
-        self._wait_until_it_waits()
+        self._application, self._models = application, models
+        self.thread = Stepped(name, self._live, interleaved=interleaved)
 
     @property
     def hears_the_bell(self) -> bool:
         """True while it has nothing to do."""
-        return self.waits_for == "bell"
+        return self.thread.waits_for == "bell" and not self.thread.is_busy
 
-    def step(self, verdict: Verdict = Verdict.GO) -> None:
-        """Let it make the call that it waits for, then run until the next."""
-        self._verdict = verdict
-        self._go.release()
-        self._wait_until_it_waits()
-        if self.failure is not None:
-            raise self.failure
+    def _live(self, thread: Stepped) -> None:
+        runner = ShardRunner(
+            _Gated(self._application.work, self, thread),  # type: ignore[arg-type]
+            _Gated(self._application.artifacts, self, thread),  # type: ignore[arg-type]
+            self._models,
+            worker=self.name,
+            lease_seconds=LEASE_SECONDS,
+        )
+        while not runner.is_tainted:
+            try:
+                self.call(thread, "bell", lambda: None)
+                runner.run_one()
+            except VaevalError:
+                continue  # as a pool process does: recovery announces it again
 
-    def is_another_thread(self) -> bool:
-        """True for calls that this process does not make in its own thread."""
-        return threading.current_thread() is not self._thread
-
-    def kill(self) -> None:
-        """Dead at once, wherever it is."""
-        if not self.is_dead:
-            self.step(Verdict.DIE_BEFORE)
-
-    def call(self, name: str, function: Callable[[], Any]) -> Any:
+    def call(self, thread: Stepped, name: str, function: Callable[[], Any]) -> Any:
         """In the process: wait for a verdict, then make the call."""
-        if self.is_dead:
-            raise Killed
-        self.waits_for = name
-        self._arrived.release()
-        self._go.acquire()
-        return self._end_call(name, function, self._verdict)
+        verdict = thread.gate(name)
+        thread.calling = name
+        try:
+            return self._end_call(thread, name, function, verdict)
+        finally:
+            thread.calling = ""
 
-    def _end_call(self, name: str, function: Callable[[], Any], verdict: Verdict) -> Any:
+    def _end_call(self, thread: Stepped, name: str, function: Callable[[], Any], verdict: Verdict) -> Any:
         if verdict is Verdict.DIE_BEFORE:
-            self.die()
+            thread.die()
         if verdict is Verdict.REFUSED:
             raise _nobody_answers(name)
         with ExitStack() as stack:
             if verdict is Verdict.INTERRUPTED:
                 stack.enter_context(interrupted(self._database))
-            stack.enter_context(_within_writing(verdict, self.die))
+            stack.enter_context(_within_writing(verdict, thread.die))
             answer = function()
         if verdict is Verdict.TWICE:
             answer = function()
         if verdict is Verdict.DIE_AFTER:
-            self.die()
+            thread.die()
         if verdict is Verdict.UNANSWERED:
             raise _nobody_answers(name)
         return answer
-
-    def die(self) -> None:
-        """In the process: be dead from now on."""
-        self.is_dead = True
-        raise Killed
-
-    def _live(self) -> None:
-        _OF_THREAD.process = self
-        try:
-            while True:
-                try:
-                    self.call("bell", lambda: None)
-                    self._runner.run_one()
-                except VaevalError:
-                    continue  # as a pool process does: recovery announces it again
-                if self._runner.is_tainted:
-                    break
-        except Killed:
-            pass
-        except BaseException as failure:  # noqa: BLE001 - told to the driver, which raises it
-            self.failure = failure
-        self.is_dead = True
-        self.waits_for = "nothing"
-        self._arrived.release()
-
-    def _wait_until_it_waits(self) -> None:
-        if not self._arrived.acquire(timeout=PATIENCE_SECONDS):
-            raise TimeoutError(f"{self.name} is still busy after {PATIENCE_SECONDS:g} s with {self.waits_for}")
 
 
 class _Gated:
     """A port whose every call waits for a verdict."""
 
-    def __init__(self, port: object, process: SimulatedProcess) -> None:
+    def __init__(self, port: object, process: SimulatedProcess, thread: Stepped) -> None:
         self._port = port
         self._process = process
+        self._thread = thread
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        if self._process.is_another_thread():
+        if self._thread.is_another_thread():
             # The heartbeat, which goes by the clock: in a simulation leases end when the schedule says so.
             return lambda *_, **__: True
         method = getattr(self._port, name)
-        return lambda *arguments, **named: self._process.call(name, partial(method, *arguments, **named))
+        return lambda *arguments, **named: self._process.call(self._thread, name, partial(method, *arguments, **named))
 
 
 def _nobody_answers(call: str) -> VaevalError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +17,9 @@ from tests.chaos.invariants import violations
 from tests.chaos.no_shared_locks import no_shared_locks
 from tests.chaos.one_thread import one_thread
 from tests.chaos.results import Results, results_of
-from tests.chaos.simulated_process import PoisonedModels, Verdict
+from tests.chaos.simulated_process import PoisonedModels
 from tests.chaos.simulation import Simulation
+from tests.chaos.stepped import Verdict, gates_at_statements
 from tests.chaos.workload import Workload
 from workers.shard_runner import RunOutcome, make_runner
 
@@ -47,12 +48,14 @@ class Schedules:
     Args:
         folder: For checkpoints and artifacts.
         database_url: As in the settings.
+        interleaved: Transactions of several processes are open at once, and their statements meet in any order.
     """
 
-    def __init__(self, folder: Path, database_url: str) -> None:
+    def __init__(self, folder: Path, database_url: str, *, interleaved: bool = False) -> None:
         (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._url = database_url
+        self._interleaved = interleaved
         self._workload = Workload(folder / "checkpoints")
         self._models: PoisonedModels | None = None
         self._undisturbed: Results | None = None
@@ -64,11 +67,14 @@ class Schedules:
         """One schedule, judged."""
         undisturbed = self._undisturbed = self._undisturbed or self._run_undisturbed()
         with self._opened() as application:
-            simulation = Simulation(seed, application, self._workload, self._kept_models(application))
+            models = self._kept_models(application)
+            simulation = Simulation(seed, application, self._workload, models, interleaved=self._interleaved)
             if simulation.strikes.may_fail:
                 simulation.story.append("may fail what it strikes three times")
+            gates = gates_at_statements(application.database) if self._interleaved else nullcontext()
             try:
-                simulation.run()
+                with gates:
+                    simulation.run()
                 found = violations(application, undisturbed, simulation.strikes)
             except Exception as error:  # noqa: BLE001 - whatever it is, a schedule must not end like this
                 found = [f"{type(error).__name__}: {error}"]

@@ -40,9 +40,16 @@ def told(kind: str, url: str, outcome: Outcome) -> str:
 
 def test_no_simulated_schedule_breaks_a_promise(database_url: str, tmp_path: Path) -> None:
     schedules = Schedules(tmp_path, database_url)
-    for seed in range(4):
+    for seed in range(3):
         outcome = schedules.run(seed)
         assert not outcome.violations, told("simulated", database_url, outcome)
+
+
+def test_no_interleaved_schedule_breaks_a_promise(database_url: str, tmp_path: Path) -> None:
+    schedules = Schedules(tmp_path, database_url, interleaved=True)
+    for seed in range(2):
+        outcome = schedules.run(seed)
+        assert not outcome.violations, told("interleaved", database_url, outcome)
 
 
 def test_a_seed_gives_the_same_schedule_again(sqlite_url: str, tmp_path: Path) -> None:
@@ -114,6 +121,10 @@ class TestTheJudge:
             (f"{JOURNAL}'evaluation.finalise_lease_ended', 1, NULL, 'slot', '{{}}')", "slot was struck 0 times"),
             (f"{JOURNAL}'shard.computed', 1, 4, 'slot', '{{}}')", "shard 4 was finished 2 times"),
             (f"{JOURNAL}'shard.claimed', 1, 4, 'slot', '{{}}')", "of shard 4 1 claims have no end"),
+            (
+                f"{JOURNAL}'evaluation.finalise_claimed', 2, NULL, 'slot', '{{}}')",
+                "of evaluation 2 1 claims have no end",
+            ),
         ],
     )
     def test_a_broken_promise_is_named(
