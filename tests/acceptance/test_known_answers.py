@@ -7,18 +7,13 @@ saved as floats: nothing is rounded to levels, so that closed forms come out to 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from cli.attribution import attribution, sentences
-from scheduler.composition import Application, open_application
-from scheduler.lifecycle import EvaluationState
-from scheduler.settings import Settings
-from scheduler.submission import prepare, register
 from tests.numerics.known_linear_model import (
     ACTIVITIES,
     DIVERGENCES,
@@ -28,9 +23,8 @@ from tests.numerics.known_linear_model import (
     images_with_the_model_moments,
     linear_model,
 )
-from vaeval_core.checkpoints.catalogue import describe
 from vaeval_core.checkpoints.linear_gaussian import LinearGaussianVae, fit_linear_gaussian, linear_gaussian_vae
-from vaeval_core.evaluation_result import MetricValue, Score
+from vaeval_core.evaluation_result import MetricValue
 from vaeval_core.features.catalogue import load_extractor, resolve_extractor
 from vaeval_core.generation.interpolation_pairs import interpolation_fractions, interpolation_partners
 from vaeval_core.images.catalogue import survey_images
@@ -41,42 +35,10 @@ from vaeval_core.metrics.collapse import verdict_on
 from vaeval_core.presets import PRESETS, ProtocolRequest
 from vaeval_core.seeding import standard_normal
 from vaeval_core.types import IndexRange
-from workers.shard_runner import RunOutcome, make_runner
 
 pytestmark = pytest.mark.slow
 
 Values = dict[str, MetricValue]
-
-
-@pytest.fixture
-def application(home_with_tables: Path) -> Iterator[Application]:
-    with open_application(Settings.from_environment({"VAEVAL_HOME": str(home_with_tables)})) as opened:
-        yield opened
-
-
-@pytest.fixture
-def evaluated(application: Application, tmp_path: Path) -> Callable[..., list[Values]]:
-    """Submit models, let a worker do all there is to do, and read every score back from the database."""
-
-    def evaluated(
-        data: str | Path, request: ProtocolRequest, *models: LinearGaussianVae | Path, shard: int = 32
-    ) -> list[Values]:
-        files = [
-            model if isinstance(model, Path) else model.save(tmp_path / f"checkpoint-{number}")
-            for number, model in enumerate(models)
-        ]
-        images = survey_images(str(data))
-        extractor = resolve_extractor(request.extractor, weights=None, weights_folder=tmp_path / "weights")
-        requests = prepare([describe(file) for file in files], images, request, extractor, shard_size=shard)
-        receipt = register(application, images, requests)
-        runner = make_runner(application, "only@here")
-        while runner.run_one() is not RunOutcome.NOTHING_TO_DO:
-            pass
-        records = [application.reads.evaluation(entry.evaluation_id) for entry in receipt.evaluations]
-        assert [(record.state, record.error) for record in records] == [(EvaluationState.FINISHED, None)] * len(records)
-        return [{score.metric: score.value for score in record.scores} for record in records]
-
-    return evaluated
 
 
 def saved(images: np.ndarray, folder: Path) -> Path:
@@ -93,10 +55,6 @@ def protocol(count: int, **fields: object) -> ProtocolRequest:
         extractor="pixels-8x8",
         **({"metrics": everything, "draws": 7} | fields),  # type: ignore[arg-type]
     )
-
-
-def scores_of(result: Values) -> list[Score]:
-    return [Score(metric=name, version=1, value=value) for name, value in result.items()]
 
 
 def number(value: MetricValue) -> float:
@@ -247,45 +205,6 @@ def test_bounds_rise_with_the_number_of_draws_and_stay_below_the_likelihood(
     assert any("Bound not converged" in warning for warning in bounds[1]["iwae"].warnings)
     # Which likelihood is part of what is evaluated: four evaluations, not one.
     assert len({values["elbo"].value for values in (*bounds, exact)}) == 4
-
-
-def test_three_models_of_known_illness_are_told_apart(evaluated: Callable[..., list[Values]]) -> None:
-    """A decoder that ignores its latents, latents that are not where the prior is, and a decoder without detail."""
-    pixels = digits_images("train").read(IndexRange(0, 900), (8, 8, 1), "exact")
-    healthy = fit_linear_gaussian(pixels, 20)
-    collapsed = linear_gaussian_vae(0 * healthy.weights, healthy.offset, healthy.noise_variance, (8, 8, 1))
-    # A tenth of the weights and hardly any noise: images still come back, from latents that are ten times too far out.
-    mismatched = linear_gaussian_vae(0.1 * healthy.weights, healthy.offset, 1e-6, (8, 8, 1))
-    blurry = fit_linear_gaussian(pixels, 2)
-    sound, full, far, dull = evaluated(
-        "digits:test",
-        protocol(500, metrics=None, fitted=500, interpolations=500),
-        healthy,
-        collapsed,
-        mismatched,
-        blurry,
-    )
-
-    verdicts = [verdict_on(result["collapsed_dimensions"].components) for result in (sound, full, far, dull)]
-    assert verdicts == ["healthy", "full", "healthy", "healthy"]
-    assert number(full["kl"]) == pytest.approx(0, abs=1e-6)
-    assert number(full["mutual_information"]) == pytest.approx(0, abs=1e-6)
-    gaps = [number(result["aggregated_posterior_gap"]) for result in (sound, dull, far)]
-    assert max(gaps[:2]) < 2
-    assert gaps[2] > 100
-    # The decoder is as good as the healthy one's, only the prior is not met: rfid small, fid large.
-    assert number(far["rfid"]) < 2 * number(sound["rfid"])
-    assert number(far["fid"]) - number(far["rfid"]) > 3 * (number(sound["fid"]) - number(sound["rfid"]))
-    # The blurry decoder meets its prior, and loses as much on reconstructions as on samples.
-    assert number(dull["rfid"]) > 3 * number(sound["rfid"])
-    assert number(dull["mse"]) > 3 * number(sound["mse"])
-    assert number(dull["psnr"]) < number(sound["psnr"]) - 4
-    # Draws from a density fitted to the latents find them where the prior does not, and help a blurry decoder nothing.
-    assert number(far["fid"]) - number(far["fid_fitted"]) > 0.8 * (number(far["fid"]) - number(far["rfid"]))
-    assert abs(number(dull["fid"]) - number(dull["fid_fitted"])) < 0.1 * number(dull["rfid"])
-    advice = [" ".join(sentences(attribution(scores_of(result)))) for result in (far, dull)]
-    assert "draws from a fitted density instead of the prior" in advice[0]
-    assert "a better decoder would help most" in advice[1]
 
 
 def test_the_textbook_protocol_gives_the_numbers_of_the_chapter(
