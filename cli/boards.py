@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from cli import rendering
 from cli.board_columns import USUAL, ScoreColumn
-from cli.number_formats import count, id_list, with_error
+from cli.number_formats import as_score, count, id_list
 from cli.seed_boards import alike_but_for_seed, evaluation_seed_boards, print_seed_boards
 from cli.ties import Row, Ties, about_ties, ties_among
 from cli.withheld_errors import with_reasons
@@ -232,7 +232,7 @@ def _score_text(row: Row, column: str) -> str:
     if value is None:
         return "–"
     withheld = row.get(f"{column}_std_error_reason")
-    return with_error(value, row.get(f"{column}_std_error"), is_unreliable=withheld is not None)
+    return as_score(column, value, row.get(f"{column}_std_error"), is_unreliable=withheld is not None)
 
 
 def _text(value: object) -> str:

@@ -46,6 +46,21 @@ def with_error(value: float, std_error: float | None, *, is_unreliable: bool = F
     return f"{value:.{decimals}f} ± {std_error:.{decimals}f}"
 
 
+COUNTS = frozenset({"ndb", "active_units", "active_units_0_001", "active_units_0_1", "collapsed_dimensions"})
+"""Metrics that count: their values have no digits after the point."""
+
+
+def as_score(metric: str, value: float, std_error: float | None, *, is_unreliable: bool = False) -> str:
+    """A value of a metric with its standard error; as `with_error`, but a count has no digits after the point.
+
+    >>> as_score("active_units", 10.0, None), as_score("mig", 1.0, None)
+    ('10', '1.000')
+    """
+    if metric in COUNTS and std_error is None and not is_unreliable:
+        return f"{value:.0f}"
+    return with_error(value, std_error, is_unreliable=is_unreliable)
+
+
 def p_value(probability: float) -> str:
     """A p-value: two digits are all that it tells.
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from cli.number_formats import count, duration, rate, significant, size, with_error
+from cli.number_formats import COUNTS, as_score, count, duration, rate, significant, size, with_error
+from vaeval_core.metrics.catalogue import METRICS
 
 
 @pytest.mark.parametrize(
@@ -67,3 +68,9 @@ def test_a_rate_has_few_digits() -> None:
 )
 def test_bytes_come_in_their_largest_unit(num_bytes: int, shown: str) -> None:
     assert size(num_bytes) == shown
+
+
+def test_counts_are_the_metrics_that_count_something() -> None:
+    counting = {name for name, metric in METRICS.items() if metric.unit in {"bins", "latent dimensions"}}
+    assert counting == COUNTS
+    assert as_score("collapsed_dimensions", 12.0, None) == "12"
