@@ -11,7 +11,8 @@ import typer
 
 from cli import rendering
 from cli.attribution import attribution, print_attribution
-from cli.number_formats import duration, significant, with_error
+from cli.factors import factor_names, print_by_factor
+from cli.number_formats import as_score, duration, significant
 from cli.options import Json
 from cli.status import as_document, told_of
 
@@ -58,15 +59,21 @@ def show(
         record = application.reads.evaluation(evaluation)
         attempts = application.reads.failed_attempts(evaluation)
         waiting = application.reads.waiting([evaluation]).get(evaluation)
+        factors = factor_names(application, record)
         drawn = [] if pictures is None else write_pictures(application, record, pictures)
     if as_json:
-        document = {**_document(record, waiting), "failed_attempts": [asdict(attempt) for attempt in attempts]}
+        document = {
+            **_document(record, waiting),
+            "factors": factors,
+            "failed_attempts": [asdict(attempt) for attempt in attempts],
+        }
         rendering.document("show", {**document, "pictures_file": drawn[0] if drawn else None, "pictures_files": drawn})
         return
     _print_facts(record)
     if record.scores:
         rendering.data("")
         _print_scores(record.scores)
+        print_by_factor(record.scores, factors)
         verdict = _collapse(record)
         if verdict is not None:
             rendering.data("")
@@ -237,7 +244,8 @@ def _print_scores(scores: Sequence[Score]) -> None:
         metric, value = METRICS.get(score.metric), score.value
         shown = value.kind.replace("_", " ")
         if value.value is not None:
-            shown = with_error(value.value, value.std_error, is_unreliable=why_withheld(value.warnings) is not None)
+            is_unreliable = why_withheld(value.warnings) is not None
+            shown = as_score(score.metric, value.value, value.std_error, is_unreliable=is_unreliable)
         rows.append(
             (
                 score.metric,

@@ -69,6 +69,20 @@ class KnowsFactors(Protocol):
         """The factors behind its images, or None if this one has no labels."""
 
 
+def names_as_array(names: Sequence[str]) -> NDArray[np.uint8]:
+    """Names of factors as an array, which is all that a shard file holds; `names_of_array` reads them."""
+    return np.frombuffer(json.dumps(list(names)).encode("ascii"), dtype=np.uint8)
+
+
+def names_of_array(array: NDArray[np.uint8]) -> tuple[str, ...]:
+    """What `names_as_array` was given.
+
+    >>> names_of_array(names_as_array(["x", "hue"]))
+    ('x', 'hue')
+    """
+    return tuple(json.loads(array.tobytes()))
+
+
 def factors_of(images: ImageSet) -> FactorLabels | None:
     """The factors behind a set of images; None if it knows none."""
     return images.factors if isinstance(images, KnowsFactors) else None

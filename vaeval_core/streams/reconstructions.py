@@ -21,7 +21,7 @@ from vaeval_core.generation.likelihood_bounds import DrawPlan, measure_posterior
 from vaeval_core.generation.posterior_divergence import divergence_parts
 from vaeval_core.generation.posterior_draws import can_be_drawn_from
 from vaeval_core.generation.reconstruct import decode_means, encode
-from vaeval_core.images.factor_labels import factors_of
+from vaeval_core.images.factor_labels import factors_of, names_as_array
 from vaeval_core.images.intensities import has_levels, read_intensities
 from vaeval_core.measurements.reconstruction_measurements import measure_reconstruction
 from vaeval_core.metrics.reconstruction_metrics import PERCEPTUAL_DISTANCE
@@ -105,9 +105,12 @@ def _posterior_arrays(subject: Subject, posterior: Posterior) -> ShardArrays:
 
 
 def _factors(subject: Subject, block: IndexRange) -> ShardArrays:
-    """The factors behind the images, where they are known."""
+    """The factors behind the images, where they are known; with the first images their names, kept for who looks at scores."""
     factors = factors_of(subject.images) if "factors" in subject.needs else None
-    return {} if factors is None else {"factors": factors.rows(block)}
+    if factors is None:
+        return {}
+    names: ShardArrays = {"pictures/factor_names": names_as_array(factors.names)} if block.start == 0 else {}
+    return {"factors": factors.rows(block), **names}
 
 
 def _draws(subject: Subject, encoded: EncodedImages) -> ShardArrays:
