@@ -263,6 +263,9 @@ def _print_scores(scores: Sequence[Score]) -> None:
             title, parts = per_dimension(score.metric, score.value.components)
             rendering.data(title)
             rendering.list_of(parts, "  ")
+        if score.value.components and score.metric == "elbo_calibrated":
+            rendering.data("")
+            rendering.data(f"elbo_calibrated is largest at σ = {significant(score.value.components[0])}")
     for sentence, metrics in _sentences(scores).items():
         rendering.note(f"{', '.join(metrics)}: {sentence}")
 

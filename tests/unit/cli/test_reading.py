@@ -367,6 +367,10 @@ def test_show_for_people_has_scores_and_what_they_rest_on(vaeval: Vaeval, finish
     assert "kind=linear" in out
     assert "kl per latent dimension: 2 of 2 above 0.01" in out
     assert out.count("per latent dimension") == 1
+    scores = {score["metric"]: score for score in vaeval("show", "1", "--json").document["scores"]}
+    (sigma,) = scores["elbo_calibrated"]["components"]
+    (told,) = [line.split()[-1] for line in out.splitlines() if line.startswith("elbo_calibrated is largest at σ = ")]
+    assert float(told) == pytest.approx(sigma, rel=1e-3)
     assert "kid" in out
     assert "coverage" in out
 
