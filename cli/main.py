@@ -33,6 +33,7 @@ from cli.doctor import doctor
 from cli.empty_words import refuse_empty_words
 from cli.exit_codes import EPILOG, ExitCode, exit_code_of
 from cli.gc import gc
+from cli.judge import judge
 from cli.leaderboard import leaderboard
 from cli.reference import export
 from cli.reference import import_ as import_reference
@@ -195,7 +196,7 @@ def _print_help_without_command(context: typer.Context) -> None:
 
 
 app.command(cls=PlainHelp, short_help="See it work: train a small VAE, evaluate it, rank it.")(demo)
-for _command in (run, submit, status, leaderboard, show, compare, cancel, retry, sql, worker, scheduler):
+for _command in (run, submit, status, leaderboard, show, compare, judge, cancel, retry, sql, worker, scheduler):
     app.command(cls=PlainHelp)(_command)
 app.command(cls=PlainHelp, short_help="Check this installation.")(doctor)
 app.command(cls=PlainHelp)(config)

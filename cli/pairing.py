@@ -65,6 +65,24 @@ def find_pairs(reads: ReadStore, first: str, second: str, *, fingerprint: str | 
     return [(reads.evaluation(one.evaluation_id), reads.evaluation(other.evaluation_id)) for one, other in pairs]
 
 
+def find_one(reads: ReadStore, word: str, *, fingerprint: str | None = None) -> EvaluationRecord:
+    """The finished evaluation that a number or name means.
+
+    Raises:
+        NotFound: Nothing of this number or name is finished.
+        InvalidInput: Several are meant.
+    """
+    records = _candidates(reads, word, fingerprint)
+    if len(records) > 1:
+        raise InvalidInput(
+            "Several evaluations are of this name.",
+            received=f"{word}, as evaluations {_numbers(records)}",
+            expected="the number of one of them",
+            next_step="vaeval leaderboard",
+        )
+    return reads.evaluation(records[0].evaluation_id)
+
+
 def _candidates(reads: ReadStore, word: str, fingerprint: str | None) -> list[EvaluationRecord]:
     if word.isdigit():
         record = reads.evaluation(int(word))

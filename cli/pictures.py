@@ -43,7 +43,7 @@ def write_contact_sheet(application: Application, records: Sequence[EvaluationRe
     ]
     if not entries:
         raise _no_pictures(records)
-    return _save(contact_sheet(entries), path)
+    return save(contact_sheet(entries), path)
 
 
 def write_pictures(application: Application, record: EvaluationRecord, folder: Path) -> list[Path]:
@@ -69,7 +69,7 @@ def write_pictures(application: Application, record: EvaluationRecord, folder: P
         sheets[f"{name}-interpolations"] = interpolation_sheet([paths])
     if (traversals := _traversals(record, kept)) is not None:
         sheets[f"{name}-traversals"] = traversal_sheet([traversals])
-    return [_save(sheet, folder / f"{file}.png") for file, sheet in sheets.items()]
+    return [save(sheet, folder / f"{file}.png") for file, sheet in sheets.items()]
 
 
 def _interpolations(record: EvaluationRecord, kept: Mapping[str, NDArray[Any]]) -> InterpolationEntry | None:
@@ -102,7 +102,12 @@ def _traversals(record: EvaluationRecord, kept: Mapping[str, NDArray[Any]]) -> T
     )
 
 
-def _save(figure: Figure, path: Path) -> Path:
+def save(figure: Figure, path: Path) -> Path:
+    """Write a figure as PNG; its folder is created.
+
+    Raises:
+        StorageFailed: The file cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(path, format="png")

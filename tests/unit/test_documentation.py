@@ -223,7 +223,7 @@ def test_every_command_has_help_and_every_option_too(path: tuple[str, ...]) -> N
     assert [parameter.name for parameter in command.params if not getattr(parameter, "help", None)] == []
 
 
-MEANS_NOTHING_WHEN_ABSENT = {"--fingerprint", "--pictures", "--seeds", "--tag"}
+MEANS_NOTHING_WHEN_ABSENT = {"--answers", "--fingerprint", "--pictures", "--seeds", "--sheet", "--tag"}
 
 
 @pytest.mark.parametrize("path", sorted(COMMANDS), ids=" ".join)

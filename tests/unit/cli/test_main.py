@@ -25,6 +25,7 @@ COMMANDS = [
     "leaderboard",
     "show",
     "compare",
+    "judge",
     "cancel",
     "retry",
     "sql",
