@@ -192,7 +192,7 @@ def check_weights(weights_folder: Path) -> Check:
     except VaevalError as error:
         return Check.failed("weights", error)
     found = sorted({entry.name for entry in entries if entry.status == "verified"})
-    absent = [entry.name for entry in entries if entry.status == "absent"]
+    absent = [entry.name for entry in entries if entry.status == "absent" and entry.urls]
     parts = [f"In {weights_folder}: {', '.join(found) or 'none'}"]
     parts += [f"Not there, and fetched when first used: {', '.join(absent)}"] if absent else []
     return Check(
