@@ -228,7 +228,8 @@ def _entries(name: str, store: WeightsFolder) -> list[WeightsEntry]:
         for file in weights.sources()
         for path in store.files(store.partial_path_of(file.name).name)
     ]
-    if not any(entry.status == "verified" for entry in entries):
+    # Of what nobody publishes there is nothing better to be had.
+    if not any(entry.status == "verified" for entry in entries) and (urls or not entries):
         entries.append(WeightsEntry(name=name, status="absent", urls=urls))
     return entries
 

@@ -69,7 +69,9 @@ def test_what_is_compared_is_said_in_two_lines_above_a_leaderboard(vaeval: Vaeva
 def test_the_mark_of_a_row_is_explained_where_it_is_used(vaeval: Vaeval, checkpoints: Path, finished: Outcome) -> None:
     legend = "▸ marks the evaluations of this command."
     marked = vaeval("submit", checkpoints / "step-2", "--data", "digits:test", *SMALL, "--wait")
-    assert [line.split()[:2] for line in marked.out.splitlines() if "▸" in line] == [["▸", "2?"]], "40 images tell no order"
+    assert [line.split()[:2] for line in marked.out.splitlines() if "▸" in line] == [["▸", "2?"]], (
+        "40 images tell no order"
+    )
     assert marked.err.splitlines().count(legend) == 1
     unmarked = vaeval("leaderboard")
     assert "▸" not in unmarked.out + unmarked.err

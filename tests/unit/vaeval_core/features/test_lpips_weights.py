@@ -128,6 +128,7 @@ def test_they_are_listed_beside_those_of_extractors(converted: Path, tmp_path: P
     assert (absent.status, absent.urls) == ("absent", ())
     entry = import_weights_file(converted, tmp_path, "lpips", allow_unverified=False)
     assert (entry.name, entry.status, entry.source) == ("lpips", "unverified", "of-a-friend")
+    assert [each.status for each in list_weights(tmp_path) if each.name == "lpips"] == ["unverified"]
     assert not is_published("lpips", str(entry.digest), tmp_path)
 
 
