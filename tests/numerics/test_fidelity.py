@@ -7,9 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from vaeval_core.accumulators.feature_rows import FeatureRows
 from vaeval_core.errors import InvalidInput, TooFewImages
+from vaeval_core.metrics.base import EvaluationSummary
 from vaeval_core.metrics.effective_images import why_withheld
-from vaeval_core.metrics.fidelity import frechet_distance
+from vaeval_core.metrics.fidelity import frechet_distance, frechet_distance_of_samples
 from vaeval_core.metrics.gaussian_fit import GaussianFit
 
 
@@ -128,6 +130,14 @@ def test_features_that_are_not_finite_are_refused_by_side_number_and_place(side:
 def test_features_of_two_extractors_are_refused_with_both_lengths() -> None:
     with pytest.raises(InvalidInput, match=r"Received: 4 and 3 Expected: features of one extractor"):
         frechet_distance(features(50, 4), features(50, 3))
+
+
+def test_an_evaluation_of_features_that_overflow_goes_on_without_the_number_and_says_why() -> None:
+    huge = FeatureRows(features(40, 60) * 1e30)
+    summary = EvaluationSummary(counts={"samples": 40}, features={"samples": huge})
+    value = frechet_distance_of_samples(summary, GaussianFit(None, np.zeros(60), np.eye(60)))
+    assert (value.value, value.kind, value.num_images) == (None, "inf", 40)
+    assert "too large for a distance. Received: values of the size of" in str(value.reason)
 
 
 def test_one_image_is_refused() -> None:

@@ -11,8 +11,11 @@ from scipy import linalg
 from vaeval_core.accumulators.feature_moments import FeatureMoments
 from vaeval_core.accumulators.feature_rows import FeatureRows
 from vaeval_core.errors import InvalidInput, TooFewImages
+from vaeval_core.metrics.fidelity import frechet_distance
 from vaeval_core.metrics.frechet import fit_gaussian, squared_frechet_distance
+from vaeval_core.metrics.frechet_infinity import frechet_distance_infinity
 from vaeval_core.metrics.gaussian_fit import GaussianFit
+from vaeval_core.metrics.reference_statistics import fit_from_moments
 
 
 def moments(mean: np.ndarray, covariance: np.ndarray, count: int = 1000) -> FeatureMoments:
@@ -216,6 +219,59 @@ def test_a_fit_survives_being_stored(count: int | None) -> None:
     assert again.count == count
     np.testing.assert_array_equal(again.factor, fit.factor)
     np.testing.assert_array_equal(again.mean, fit.mean)
+
+
+@pytest.mark.parametrize("dimension", [20, 120])
+@pytest.mark.parametrize("rank", [1, 7])
+def test_sets_without_a_direction_in_common_are_as_far_apart_as_their_spreads(dimension: int, rank: int) -> None:
+    """Nothing is left of the last trace: rounding must not be taken for values of it, square roots of 10⁻¹⁶."""
+    rng = np.random.default_rng(dimension)
+    axes = linalg.qr(rng.normal(size=(dimension, dimension)))[0]
+    one = rng.normal(size=(2 * dimension, rank)) @ axes[:rank]
+    other = rng.normal(size=(2 * dimension, dimension // 2)) @ axes[-(dimension // 2) :] * 3
+    shift = one.mean(0) - other.mean(0)
+    expected = shift @ shift + one.var(0, ddof=1).sum() + other.var(0, ddof=1).sum()
+    for generated, real in ((one, other), (other, one)):
+        found = squared_frechet_distance(
+            FeatureMoments.from_rows(generated), fit_gaussian(FeatureMoments.from_rows(real))
+        )
+        assert found == pytest.approx(expected, rel=1e-13)
+
+
+def test_unit_shift_at_the_size_of_inception_features_is_exact() -> None:
+    d = 2048
+    features = FeatureMoments(10_000, np.ones(d), np.eye(d) * 9_999)
+    assert squared_frechet_distance(features, GaussianFit(10_000, np.zeros(d), np.eye(d))) == pytest.approx(
+        d, rel=1e-12
+    )
+
+
+@pytest.mark.parametrize("kind", [FeatureMoments, FeatureRows])
+def test_features_too_large_for_a_distance_are_refused_with_their_size(kind: type) -> None:
+    for size, words in ((1e19, r"1e\+19"), (3e30, r"3e\+30")):
+        rows = np.random.default_rng(0).choice([-size, size], size=(40, 3))
+        rows[0] = size
+        with pytest.raises(
+            InvalidInput, match=r"large for a distance. Received: values of the size of .* Expected: .*1e\+18"
+        ):
+            fit_gaussian(kind.from_rows(rows))
+        with pytest.raises(InvalidInput, match=rf"The generated features are too large .* of the size of {words} "):
+            frechet_distance(rows, np.eye(5, 3))
+        with pytest.raises(InvalidInput, match=rf"The reference features are too large .* of the size of {words} "):
+            frechet_distance(np.eye(5, 3), rows)
+
+
+def test_features_of_the_largest_float_are_refused_before_anything_overflows() -> None:
+    rows = np.random.default_rng(0).normal(size=(40, 3)) * 1e200
+    with pytest.raises(InvalidInput, match="too large for a distance"):
+        frechet_distance(rows, rows)
+    with pytest.raises(InvalidInput, match="too large for a distance"):
+        frechet_distance_infinity(rows, GaussianFit(None, np.zeros(3), np.eye(3)))
+    with pytest.raises(InvalidInput, match="too large for a distance"):
+        fit_from_moments(np.zeros(3), np.eye(3) * 1e200)
+    moderate = rows / 1e183  # near 10¹⁷
+    value = frechet_distance(moderate, np.eye(5, 3)).value
+    assert value == pytest.approx(np.square(moderate.mean(0)).sum() + moderate.var(0, ddof=1).sum(), rel=1e-6)
 
 
 def test_one_image_is_refused_with_its_count() -> None:

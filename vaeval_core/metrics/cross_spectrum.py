@@ -8,8 +8,10 @@ singularity. The eigenvalues of Σ₁Σ₂ that are not 0 are those of (ABᵀ)(A
 with any factors A (p, d) and B (q, d). With no more images than dimensions the centred rows over √(n - 1) are such a factor
 (Mathiasen and Hvilshøj 2020); else the squares come from the symmetric matrix B Σ₁ Bᵀ.
 
-Both ways take eigenvalues of a symmetric matrix of squares, which is fast and loses what is below 10⁻⁷ of the largest value.
-Where squares come out that small, their part of the sum is taken from the factors themselves, along their eigenvectors.
+Both ways take eigenvalues of a symmetric matrix of squares, which is fast and loses what is below 10⁻⁷ of the largest value. In
+the symmetric matrix B Σ₁ Bᵀ it is 10⁻⁷ of the largest value that the spreads of both could make: where they have no direction
+in common, all that comes out is rounding. Where squares come out that small, their part of the sum is taken from the factors
+themselves, along their eigenvectors.
 
 The vectors belong to the optimal-transport map between the Gaussians, T = Bᵀ V S⁻¹ Vᵀ B with ABᵀ = U S Vᵀ: a centred feature
 vector x has the coordinates yₖ = vₖᵀ B x/√sₖ, and xᵀ T x = Σ yₖ².
@@ -17,6 +19,7 @@ vector x has the coordinates yₖ = vₖᵀ B x/√sₖ, and xᵀ T x = Σ yₖ�
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +31,8 @@ from vaeval_core.accumulators.feature_moments import FeatureMoments
 from vaeval_core.accumulators.feature_rows import FeatureRows
 from vaeval_core.metrics.gaussian_fit import GaussianFit, centred_rows, covariance_factor
 from vaeval_core.types import Float32, Float64
+
+POWER_STEPS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,13 +62,15 @@ class CrossSpectrum:
 def nuclear_norm(features: FeatureMoments | FeatureRows, reference: GaussianFit) -> float:
     """The sum of the singular values alone, in less time than `cross_spectrum`."""
     rank = _rank(features, reference)
+    possible = 0.0
     if isinstance(features, FeatureRows):
         product = centred_rows(features) @ reference.factor.T
         gram = product @ product.T if len(product) <= product.shape[1] else product.T @ product
         squares = scipy.linalg.eigvalsh(gram)[-rank:]
     else:
         squares = scipy.linalg.eigvalsh(_between_factors(features.covariance, reference.factor), lower=False)[-rank:]
-    if _are_rounding(squares).any():
+        possible = _largest_possible(features.covariance, reference.factor)
+    if _are_rounding(squares, possible).any():
         return cross_spectrum(features, reference).nuclear_norm
     return float(np.sqrt(squares).sum())
 
@@ -75,7 +82,7 @@ def cross_spectrum(features: FeatureMoments | FeatureRows, reference: GaussianFi
     rank = _rank(features, reference)
     matrix = _between_factors(features.covariance, reference.factor)
     squares, vectors = (array[..., -rank:] for array in scipy.linalg.eigh(matrix, lower=False))
-    is_lost = _are_rounding(squares)
+    is_lost = _are_rounding(squares, _largest_possible(features.covariance, reference.factor))
     lost = 0.0
     if is_lost.any():
         lost = float(
@@ -103,10 +110,31 @@ def _rank(features: FeatureMoments | FeatureRows, reference: GaussianFit) -> int
     return min(features.count - 1, reference.rank)
 
 
-def _are_rounding(squares: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which of ascending squares may be nothing but the rounding of the largest."""
-    are: NDArray[np.bool_] = squares <= 4 * np.sqrt(len(squares)) * np.finfo(np.float64).eps * squares[-1]
+def _are_rounding(squares: NDArray[Any], possible: float = 0.0) -> NDArray[np.bool_]:
+    """Which of ascending squares may be nothing but the rounding of the largest, or of the largest that is possible."""
+    largest = max(float(squares[-1]), possible)
+    are: NDArray[np.bool_] = squares <= 4 * np.sqrt(len(squares)) * np.finfo(np.float64).eps * largest
     return are
+
+
+def _largest_possible(covariance: Float64, factor: Float64) -> float:
+    """Nearly the product of the largest eigenvalues of Σ and BᵀB: the rounding of B Σ Bᵀ is a share of that."""
+    start = covariance[int(covariance.diagonal().argmax())]
+    return _largest_eigenvalue(lambda vector: covariance @ vector, start) * _largest_eigenvalue(
+        lambda vector: factor.T @ (factor @ vector), factor[int(np.square(factor).sum(axis=1).argmax())]
+    )
+
+
+def _largest_eigenvalue(product: Callable[[Float64], Float64], vector: Float64) -> float:
+    """By a few steps of power iteration, from below; 0 for a matrix of 0."""
+    size = 0.0
+    for _ in range(POWER_STEPS):
+        length = float(np.linalg.norm(vector))
+        if not length:
+            return 0.0
+        vector = product(vector / length)
+        size = float(np.linalg.norm(vector))
+    return size
 
 
 def _factor(covariance: Float64) -> Float64:

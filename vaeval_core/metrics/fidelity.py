@@ -13,14 +13,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+import numpy as np
+
 from vaeval_core.accumulators.feature_moments import FeatureMoments
 from vaeval_core.accumulators.feature_rows import FeatureRows
 from vaeval_core.accumulators.feature_summary import FeatureSummary
+from vaeval_core.errors import InvalidInput
 from vaeval_core.evaluation_result import MetricValue
 from vaeval_core.metrics.base import EvaluationSummary, outside_warnings, unusable
 from vaeval_core.metrics.effective_images import FEWEST_IMAGES_OF_A_DISTANCE, TOO_FEW_FOR_A_DISTANCE, unreliable
 from vaeval_core.metrics.feature_blocks import CheckedBlocks, Features, as_blocks
-from vaeval_core.metrics.frechet import fit_gaussian, squared_frechet_distance
+from vaeval_core.metrics.frechet import fit_gaussian, require_moderate, require_usable, squared_frechet_distance
 from vaeval_core.metrics.frechet_jackknife import FEWEST_IMAGES, frechet_jackknife, is_calibrated
 from vaeval_core.metrics.gaussian_fit import GaussianFit
 from vaeval_core.protocol import StreamName
@@ -50,7 +53,7 @@ def frechet_distance(
 
     Raises:
         TooFewImages: Fewer than two feature vectors.
-        InvalidInput: A feature is not finite, or the dimensions differ.
+        InvalidInput: A feature is not finite or above 10¹⁸, or the dimensions differ.
     """
     blocks = as_blocks(generated, "generated")
     if not isinstance(reference, GaussianFit):
@@ -62,6 +65,7 @@ def summarised(blocks: CheckedBlocks) -> FeatureMoments | FeatureRows:
     """Rows or moments of features, whichever is smaller."""
     summary = FeatureSummary(*blocks.shape)
     for block in blocks:
+        require_moderate(float(np.abs(block).max()), blocks.name)
         summary.push(block)
     return summary.features()
 
@@ -141,6 +145,12 @@ def _distance_of_stream(stream: StreamName, summary: EvaluationSummary, referenc
     if without_number is not None:
         return without_number
     features = summary.features[stream]
+    try:
+        require_usable(features)
+    except InvalidInput as error:  # finite, as is known by now, but so large that a distance would overflow
+        reason = f"{error.what} Received: {error.received}."
+        warnings = outside_warnings(summary, stream)
+        return MetricValue(value=None, num_images=features.count, kind="inf", reason=reason, warnings=warnings)
     rows = summary.rows.get(stream)
     value = frechet_value(
         features, None if rows is None else as_blocks(rows, stream), reference, partners=summary.partners.get(stream)

@@ -84,6 +84,25 @@ def require_comparable(features: FeatureMoments | FeatureRows, reference: Gaussi
         )
 
 
+LARGEST_FEATURE = 1e18
+"""Feature of which fourth powers, and sums of them, still fit: those of sound networks are far smaller."""
+
+
+def require_moderate(largest: float, name: str) -> None:
+    """Raise where features are so large that a distance of them overflows; NaN passes, which others tell better.
+
+    Raises:
+        InvalidInput: The largest is above `LARGEST_FEATURE`.
+    """
+    if largest > LARGEST_FEATURE:
+        raise InvalidInput(
+            f"The {name} features are too large for a distance.",
+            received=f"values of the size of {largest:.3g}",
+            expected=f"values up to {LARGEST_FEATURE:g}",
+            next_step="look at the images that the checkpoint generates",
+        )
+
+
 def require_usable(features: FeatureMoments | FeatureRows) -> None:
     """Raise unless a Gaussian can be fitted; see `fit_gaussian`."""
     if features.count < 2:
@@ -104,3 +123,5 @@ def require_usable(features: FeatureMoments | FeatureRows) -> None:
             expected="finite features",
             next_step="look at the images that the checkpoint generates",
         )
+    spread = 0.0 if isinstance(features, FeatureRows) else float(np.sqrt(features.covariance.diagonal().max()))
+    require_moderate(max(float(np.abs(values).max()), spread), "generated or reference")

@@ -22,7 +22,7 @@ from vaeval_core.evaluation_result import MetricValue
 from vaeval_core.images.order import philox_permutation
 from vaeval_core.metrics.feature_blocks import CheckedBlocks, Features, as_blocks
 from vaeval_core.metrics.fidelity import summarised
-from vaeval_core.metrics.frechet import fit_gaussian, squared_frechet_distance
+from vaeval_core.metrics.frechet import fit_gaussian, require_moderate, squared_frechet_distance
 from vaeval_core.metrics.gaussian_fit import GaussianFit
 from vaeval_core.types import Float64
 
@@ -73,7 +73,7 @@ def frechet_distance_infinity(
 
     Raises:
         TooFewImages: Fewer than two feature vectors.
-        InvalidInput: A feature is not finite, the dimensions differ, or the subsets make no sense.
+        InvalidInput: A feature is not finite or above 10¹⁸, the dimensions differ, or the subsets make no sense.
     """
     blocks = as_blocks(generated, "generated")
     count, dimension = blocks.shape
@@ -111,6 +111,7 @@ def _distances(blocks: CheckedBlocks, reference: GaussianFit, sizes: list[int], 
             here = place[start : start + len(block)]
             chosen = block[(here >= first) & (here < last)]
             if len(chosen):
+                require_moderate(float(np.abs(chosen).max()), blocks.name)
                 moments = moments.merge(FeatureMoments.from_rows(chosen))
             start += len(block)
         distances.append(squared_frechet_distance(moments, reference))

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaeval_core.errors import InvalidInput, NotFound
+from vaeval_core.metrics.frechet import require_moderate
 from vaeval_core.metrics.gaussian_fit import GaussianFit, covariance_factor
 from vaeval_core.types import Float64
 
@@ -109,6 +110,7 @@ def fit_from_moments(
                 received=f"{bad} values that are NaN or infinite in {name}",
                 expected="finite numbers",
             )
+    require_moderate(max(float(np.abs(mean).max()), float(np.sqrt(np.abs(covariance).max()))), name)
     largest = float(np.abs(covariance).max())
     apart = float(np.abs(covariance - covariance.T).max())
     if apart > SYMMETRY_TOLERANCE * largest:
