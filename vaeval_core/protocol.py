@@ -36,9 +36,15 @@ Precision = Literal["float32", "bfloat16"]
 PerceptualNetwork = Literal["alex", "vgg"]
 """Network whose outputs LPIPS compares; as the package of its authors names them."""
 
+def _with_other_streams(*metrics: str) -> frozenset[str]:
+    """Metrics of samples, and the same of other streams."""
+    endings = ("", "_reconstructions", "_interpolations", "_fitted")
+    return frozenset(f"{name}{ending}" for name in metrics for ending in endings)
+
+
 REFERENCE_STATISTICS: dict[str, tuple[int, frozenset[str]]] = {
-    "pairs": (1, frozenset({"kid", "precision", "recall", "density", "coverage", "authenticity"})),
-    "bins": (1, frozenset({"ndb"})),
+    "pairs": (1, _with_other_streams("kid", "precision", "recall", "density", "coverage") | {"authenticity"}),
+    "bins": (1, _with_other_streams("ndb")),
     "spatial": (1, frozenset({"sfid"})),
 }
 """What is computed once of the real images of a reference → the version of how, and the metrics that need it."""

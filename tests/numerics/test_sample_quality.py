@@ -19,7 +19,7 @@ from vaeval_core.evaluate import (
 )
 from vaeval_core.evaluation_result import MetricValue
 from vaeval_core.features.base import AllFeatures
-from vaeval_core.metrics.catalogue import METRICS, ONLY_ON_REQUEST, default_metrics, metric_versions
+from vaeval_core.metrics.catalogue import METRICS, ONLY_ON_REQUEST, default_metrics, is_of_samples, metric_versions
 from vaeval_core.metrics.fidelity import frechet_distance
 from vaeval_core.metrics.frechet_infinity import frechet_distance_infinity
 from vaeval_core.metrics.inception_score import inception_score
@@ -37,7 +37,7 @@ from vaeval_core.testing import ImagesInMemory, PixelExtractor, TwoPixelVae, pro
 from vaeval_core.types import Float32, IndexRange, Uint8
 
 NUM_SAMPLES, NUM_REAL = 80, 130
-OF_SAMPLES = (*(name for _, names in REFERENCE_STATISTICS.values() for name in names), "vendi", "fid_infinity")
+OF_SAMPLES = tuple(name for name in METRICS if is_of_samples(name) and name not in {"fid", "inception_score"})
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ from vaeval_core.metrics.reconstruction_metrics import (
     PEAK_SIGNAL_TO_NOISE,
     RECONSTRUCTION_METRICS,
 )
-from vaeval_core.metrics.sample_quality import OfSamples
+from vaeval_core.metrics.sample_quality import OfStream
+from vaeval_core.metrics.stream_quality import OF_OTHER_STREAMS
 from vaeval_core.protocol import REFERENCE_STATISTICS
 
 _SAMPLES = frozenset({"samples/features"})
@@ -65,7 +66,7 @@ METRICS: dict[str, Metric] = {
             title="Kernel distance of samples",
             unit="none",
             direction="lower",
-            compute=OfSamples(sample_quality.kernel_distance),
+            compute=OfStream(sample_quality.kernel_distance),
             needs=_SAMPLES,
         ),
         Metric(
@@ -74,7 +75,7 @@ METRICS: dict[str, Metric] = {
             title="Precision of samples",
             unit="share",
             direction="higher",
-            compute=OfSamples(sample_quality.precision),
+            compute=OfStream(sample_quality.precision),
             needs=_SAMPLES,
         ),
         Metric(
@@ -83,7 +84,7 @@ METRICS: dict[str, Metric] = {
             title="Recall of samples",
             unit="share",
             direction="higher",
-            compute=OfSamples(sample_quality.recall),
+            compute=OfStream(sample_quality.recall),
             needs=_SAMPLES,
         ),
         Metric(
@@ -92,7 +93,7 @@ METRICS: dict[str, Metric] = {
             title="Density of samples",
             unit="balls per neighbour",
             direction="higher",
-            compute=OfSamples(sample_quality.density),
+            compute=OfStream(sample_quality.density),
             needs=_SAMPLES,
         ),
         Metric(
@@ -101,7 +102,7 @@ METRICS: dict[str, Metric] = {
             title="Coverage by samples",
             unit="share",
             direction="higher",
-            compute=OfSamples(sample_quality.coverage),
+            compute=OfStream(sample_quality.coverage),
             needs=_SAMPLES,
         ),
         Metric(
@@ -110,7 +111,7 @@ METRICS: dict[str, Metric] = {
             title="Authenticity of samples",
             unit="share",
             direction="neither",
-            compute=OfSamples(sample_quality.authenticity),
+            compute=OfStream(sample_quality.authenticity),
             needs=_SAMPLES,
         ),
         Metric(
@@ -119,7 +120,7 @@ METRICS: dict[str, Metric] = {
             title="Number of statistically different bins",
             unit="bins",
             direction="lower",
-            compute=OfSamples(sample_quality.different_bins),
+            compute=OfStream(sample_quality.different_bins),
             needs=_SAMPLES,
         ),
         Metric(
@@ -128,7 +129,7 @@ METRICS: dict[str, Metric] = {
             title="Vendi score of samples",
             unit="effective images",
             direction="neither",
-            compute=OfSamples(sample_quality.vendi),
+            compute=OfStream(sample_quality.vendi),
             needs=_SAMPLES,
         ),
         Metric(
@@ -137,7 +138,7 @@ METRICS: dict[str, Metric] = {
             title="Inception score of samples",
             unit="effective classes",
             direction="higher",
-            compute=OfSamples(sample_quality.inception),
+            compute=OfStream(sample_quality.inception),
             needs=_SAMPLES | {"samples/logits"},
         ),
         Metric(
@@ -146,7 +147,7 @@ METRICS: dict[str, Metric] = {
             title="Fréchet distance of infinitely many samples",
             unit="squared feature units",
             direction="lower",
-            compute=OfSamples(sample_quality.distance_infinity),
+            compute=OfStream(sample_quality.distance_infinity),
             needs=_SAMPLES,
         ),
         Metric(
@@ -155,7 +156,7 @@ METRICS: dict[str, Metric] = {
             title="Fréchet distance of spatial features",
             unit="squared feature units",
             direction="lower",
-            compute=OfSamples(sample_quality.spatial_distance),
+            compute=OfStream(sample_quality.spatial_distance),
             needs=_SAMPLES | {"samples/spatial"},
         ),
         *RECONSTRUCTION_METRICS,
@@ -163,6 +164,7 @@ METRICS: dict[str, Metric] = {
         *LATENT_METRICS,
         *OF_INTERPOLATIONS,
         *OF_FITTED,
+        *OF_OTHER_STREAMS,
         *OF_FACTORS,
     )
 }
@@ -170,7 +172,8 @@ METRICS: dict[str, Metric] = {
 
 def is_of_samples(name: str) -> bool:
     """True for a metric that looks at samples alone: what a noise floor has, too."""
-    return isinstance(METRICS[name].compute, OfSamples) or METRICS[name].compute is frechet_distance_of_samples
+    compute = METRICS[name].compute
+    return compute is frechet_distance_of_samples or (isinstance(compute, OfStream) and compute.stream == "samples")
 
 
 MOST_PAIRED_IMAGES = 20_000
@@ -199,6 +202,7 @@ ONLY_ON_REQUEST = frozenset(
         *(f"{name}_drawn" for name in ("mae", "sse", "cross_entropy", "cross_entropy_mean", "cross_entropy_excess")),
         "ssim_drawn",
         "ms_ssim_drawn",
+        *(metric.name for metric in OF_OTHER_STREAMS),  # each stream is another pass over all pairs of images
     }
 )
 """What a protocol must name: the comments say why."""

@@ -34,6 +34,9 @@ TOO_FEW_FOR_A_DISTANCE = (
 """The warning where all images together are few."""
 
 
+SHARED_IMAGES = f"{_WITHHELD}each real image ends two of the paths, so that these are not independent."
+"""The warning of metrics of paths whose error knows of independent images only."""
+
 NO_SPREAD = (
     f"{_WITHHELD}all images do the same to this number, which says little about images that were not seen. "
     "Evaluate more images."

@@ -1,8 +1,7 @@
 """Metrics of single samples as an evaluation computes them: the library's functions, or a reason why there is no number.
 
-Each is a function of `Samples`; `OfSamples` makes a metric of the catalogue of it and takes care of what all have in common.
-Only samples are scored so: a reconstruction is paired with its own original, which is in the reference, so these
-metrics would say how good the pairing is, which `rfid`, `mse` and `psnr` say better.
+Each is a function of `Samples`; `OfStream` makes a metric of the catalogue of it and takes care of what all have in common.
+`stream_quality` has the same for other streams than samples.
 """
 
 from __future__ import annotations
@@ -27,6 +26,7 @@ from vaeval_core.metrics.ndb import number_of_different_bins
 from vaeval_core.metrics.pair_statistics import PairStatistics
 from vaeval_core.metrics.reference_rows import ReferenceRows
 from vaeval_core.metrics.vendi_score import vendi_score
+from vaeval_core.protocol import StreamName
 
 NO_LOGITS = (
     "The extractor gives no logits, of which this score is made. One that does is `extractor: inception-v3-fid`."
@@ -44,7 +44,7 @@ class _Missing(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Samples:
-    """What a metric of samples may look at.
+    """What a metric of samples, or of other images in their place, may look at.
 
     Attributes:
         rows: Features, (m, d).
@@ -77,27 +77,30 @@ class Samples:
 
 
 @dataclass(frozen=True)
-class OfSamples:
-    """A metric: a function of samples, or why it gives no number.
+class OfStream:
+    """A metric: a function of the images of a stream one by one, or why it gives no number.
 
     Attributes:
-        compute: May raise InvalidInput where these samples have no such number.
+        compute: May raise InvalidInput where these images have no such number.
+        stream: Which images.
     """
 
     compute: Callable[[Samples], MetricValue]
+    stream: StreamName = "samples"
 
     def __call__(self, summary: EvaluationSummary, reference: GaussianFit) -> MetricValue:
-        """The value, with the warnings that every metric of samples carries."""
-        without_number = unusable(summary, "samples")
+        """The value, with the warnings that every metric of the stream carries."""
+        without_number = unusable(summary, self.stream)
         if without_number is not None:
             return without_number
         try:
-            value = self.compute(Samples(rows=summary.rows["samples"], summary=summary, fit=reference))
+            value = self.compute(Samples(rows=summary.rows[self.stream], summary=summary, fit=reference))
         except _Missing as missing:
             return MetricValue.not_applicable(str(missing))
         except InvalidInput as error:  # finite features that have no such number: too few of them, or a row of zeros
             return MetricValue.not_applicable(str(error))
-        return replace(value, warnings=(*outside_warnings(summary, "samples"), *value.warnings))
+        of_stream = (*outside_warnings(summary, self.stream), *summary.notes.get(self.stream, ()))
+        return replace(value, warnings=(*of_stream, *value.warnings))
 
 
 def kernel_distance(samples: Samples) -> MetricValue:
