@@ -283,9 +283,10 @@ def require_known(metrics: Mapping[str, int]) -> None:
         if name not in METRICS or METRICS[name].version != version
     ]
     if unknown:
+        of_other_versions = [f"{name} version {METRICS[name].version}" for name in metrics if name in METRICS]
         raise MetricsDiffer(
             "The protocol names metrics that this version of vaeval does not compute.",
             received=", ".join(unknown),
-            expected=", ".join(f"{name} version {metric.version}" for name, metric in METRICS.items()),
+            expected=", ".join(of_other_versions) or f"some of {', '.join(METRICS)}",
             next_step="submit the checkpoints again, or evaluate with the version of vaeval that submitted them",
         )

@@ -28,6 +28,7 @@ from vaeval_core.errors import ServiceUnreachable, StorageFailed
 from vaeval_core.evaluate import measure_reference_shard, measure_shard
 from vaeval_core.features.catalogue import load_extractor, resolve_extractor
 from vaeval_core.images.catalogue import survey_images
+from vaeval_core.metrics.catalogue import metric_versions
 from vaeval_core.presets import ProtocolRequest
 
 pytestmark = pytest.mark.slow
@@ -266,7 +267,7 @@ def test_a_shard_file_of_the_reference_that_is_gone_is_computed_again_if_single_
 
 def test_a_protocol_without_metrics_of_single_images_reads_no_shard_of_the_reference(tmp_path: Path) -> None:
     with open_application(Settings.from_environment({"VAEVAL_HOME": str(tmp_path / "home")})) as application:
-        submit(application, tmp_path, metrics={"fid": 1, "mse": 1})
+        submit(application, tmp_path, metrics=metric_versions(["fid", "mse"]))
         compute_all_shards(application)
         finalise_next(application, "reference")
         shutil.rmtree(artifact(application, "references/1/shards"))
