@@ -22,7 +22,7 @@ from scheduler.lifecycle import EvaluationState, ShardState
 from scheduler.queue.base import WorkQueue
 from scheduler.recovery import SweepTotals
 from scheduler.settings import Settings
-from scheduler.store.base import Progress, RecoveryStore, WorkerRecord
+from scheduler.store.base import RecoveryStore, StateCounts, WorkerRecord
 from vaeval_core.errors import VaevalError
 
 _LOG = logging.getLogger(__name__)
@@ -31,8 +31,8 @@ _LOG = logging.getLogger(__name__)
 class ServiceReads(Port):
     """The part of `ReadStore` that is shown."""
 
-    def progress(self) -> Progress:
-        """How far everything is."""
+    def state_counts(self) -> StateCounts:
+        """How many evaluations and shards are in each state."""
 
     def longest_wait_seconds(self) -> float | None:
         """Age of the oldest evaluation that nobody has begun."""
@@ -66,13 +66,13 @@ class ServiceCollector(Collector):
         yield from answered("vaeval_broker_up", "1 if the broker answers", self._of_broker)
 
     def _of_database(self) -> Sequence[Metric]:
-        progress = self._reads.progress()
+        counts = self._reads.state_counts()
         evaluations = GaugeMetricFamily("vaeval_evaluations", "Evaluations by state", labels=["state"])
         for state in EvaluationState:
-            evaluations.add_metric([state], progress.evaluations.get(state, 0))
+            evaluations.add_metric([state], counts.evaluations.get(state, 0))
         shards = GaugeMetricFamily("vaeval_shards", "Shards by state, those of references included", labels=["state"])
         for shard_state in ShardState:
-            shards.add_metric([shard_state], progress.shards.get(shard_state, 0))
+            shards.add_metric([shard_state], counts.shards.get(shard_state, 0))
         alive = [worker for worker in self._reads.workers() if worker.is_alive]
         rates = GaugeMetricFamily(
             "vaeval_worker_images_per_second", "Forward passes by busy second", labels=["worker", "host", "device"]

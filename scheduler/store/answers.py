@@ -77,6 +77,14 @@ class Waiting:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OldHistory:
+    """Lines of the journal about work that is over, and workers that are gone, from before a certain day."""
+
+    lines: int
+    workers: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class LostWork:
     """A shard or a finalisation whose worker stopped answering.
 

@@ -32,6 +32,7 @@ from scheduler.store.answers import (
     Contenders,
     FailedAttempt,
     JournalPage,
+    OldHistory,
     RetryReceipt,
     Waiting,
 )
@@ -43,6 +44,7 @@ from scheduler.store.claims import ShardClaim as ShardClaim
 from scheduler.store.claims import StoredFile as StoredFile
 from scheduler.store.records import EvaluationRecord as EvaluationRecord
 from scheduler.store.records import Progress as Progress
+from scheduler.store.records import StateCounts as StateCounts
 from scheduler.store.records import WorkerRecord as WorkerRecord
 from scheduler.store.requests import CheckpointEntry as CheckpointEntry
 from scheduler.store.requests import DatasetEntry as DatasetEntry
@@ -174,6 +176,13 @@ class RecoveryStore(Protocol):
     def sweep(self) -> SweepReport:
         """Queue shards and finalisations whose lease ended; fail shards that used up their attempts."""
 
+    def forget_history(self, days: float) -> OldHistory:
+        """Remove lines of the journal about work that is over, and workers that are gone, where they are older.
+
+        Returns:
+            What was removed.
+        """
+
     def claimable(self) -> int:
         """How many claims would succeed now: queued shards plus finalisations that are ready."""
 
@@ -183,6 +192,9 @@ class ReadStore(Protocol):
 
     def progress(self, evaluation_ids: Sequence[int] | None = None) -> Progress:
         """Progress of the given evaluations, or of all."""
+
+    def state_counts(self) -> StateCounts:
+        """How many there are in each state: for those who ask again and again, from indices alone."""
 
     def evaluations(
         self,
@@ -255,6 +267,9 @@ class ReadStore(Protocol):
 
     def longest_wait_seconds(self) -> float | None:
         """Age of the oldest evaluation that nobody has begun; None if there is none."""
+
+    def old_history(self, days: float) -> OldHistory:
+        """What `forget_history` would remove."""
 
     def live_files(self) -> frozenset[str]:
         """Keys of the artifacts that a row points to, or that a claim under way may be writing."""

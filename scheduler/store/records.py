@@ -37,6 +37,14 @@ class Progress:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StateCounts:
+    """How many evaluations and shards, those of references included, are in which state."""
+
+    evaluations: Mapping[EvaluationState, int]
+    shards: Mapping[ShardState, int]
+
+
+@dataclass(frozen=True, kw_only=True)
 class EvaluationRecord:
     """One evaluation as `status` and `show` present it; scores only if finished, without influences: these are in a file."""
 

@@ -9,14 +9,15 @@ from typing import Any
 from sqlalchemy import Connection, Text, and_, case, cast, desc, func, nulls_last, or_, select
 
 from scheduler.lifecycle import EvaluationState, ShardState
-from scheduler.store.answers import BoardSize, Contenders, FailedAttempt, JournalPage, Waiting
+from scheduler.store.answers import BoardSize, Contenders, FailedAttempt, JournalPage, OldHistory, Waiting
 from scheduler.store.attempts import failed_attempts
-from scheduler.store.base import EvaluationRecord, Progress, StoredFile, WorkerRecord
+from scheduler.store.base import EvaluationRecord, Progress, StateCounts, StoredFile, WorkerRecord
 from scheduler.store.best_rows import ALIKE_BUT_FOR_SEED, best_rows
 from scheduler.store.boards import board_sizes, contenders
 from scheduler.store.clock import database_now, database_now_plus
 from scheduler.store.database import Database
-from scheduler.store.evaluation_records import progress, record, scores_of, select_records
+from scheduler.store.evaluation_records import progress, record, scores_of, select_records, state_counts
+from scheduler.store.history import old_history
 from scheduler.store.journal import read_entries
 from scheduler.store.live_files import live_files
 from scheduler.store.owners import among
@@ -49,6 +50,10 @@ class SqlReadStore:
     def progress(self, evaluation_ids: Sequence[int] | None = None) -> Progress:
         """See `ReadStore.progress`."""
         return self._database.read(lambda connection: progress(connection, evaluation_ids))
+
+    def state_counts(self) -> StateCounts:
+        """See `ReadStore.state_counts`."""
+        return self._database.read(state_counts)
 
     def evaluations(
         self,
@@ -203,6 +208,10 @@ class SqlReadStore:
         )
         now, oldest = self._database.read(lambda connection: connection.execute(statement).one())
         return None if oldest is None else float((now - oldest).total_seconds())
+
+    def old_history(self, days: float) -> OldHistory:
+        """See `ReadStore.old_history`."""
+        return self._database.read(lambda connection: old_history(connection, days))
 
     def live_files(self) -> frozenset[str]:
         """See `ReadStore.live_files`."""

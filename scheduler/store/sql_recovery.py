@@ -14,13 +14,14 @@ from sqlalchemy import Connection, Row, Select, func, null, or_, select, update
 from scheduler.lifecycle import EvaluationEvent, EvaluationState, ShardEvent
 from scheduler.settings import MAX_ATTEMPTS
 from scheduler.store import schema
-from scheduler.store.answers import LostWork
+from scheduler.store.answers import LostWork, OldHistory
 from scheduler.store.base import SweepReport
 from scheduler.store.clock import database_now, database_now_plus
 from scheduler.store.conflicts import insert_into
 from scheduler.store.database import Database
 from scheduler.store.finalise_failures import give_back
 from scheduler.store.finalise_work import is_ready
+from scheduler.store.history import forget_lines, forget_workers
 from scheduler.store.journal import write_entries
 from scheduler.store.owners import EVALUATION, OWNERS, Owner, fail, shard_becomes, shard_can
 from scheduler.store.shard_failures import give_up
@@ -66,6 +67,15 @@ class SqlRecoveryStore:
     def sweep(self) -> SweepReport:
         """See `RecoveryStore.sweep`."""
         return self._database.write(self._sweep)
+
+    def forget_history(self, days: float) -> OldHistory:
+        """See `RecoveryStore.forget_history`. Many short transactions: workers go on meanwhile."""
+        lines = 0
+        while some := self._database.write(lambda connection: forget_lines(connection, days)):
+            lines += some
+        return OldHistory(
+            lines=lines, workers=self._database.write(lambda connection: forget_workers(connection, days))
+        )
 
     def claimable(self) -> int:
         """See `RecoveryStore.claimable`."""

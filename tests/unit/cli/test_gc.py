@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -61,3 +63,16 @@ def test_another_database_removes_nothing(
     assert "No file was removed" in outcome.err
     assert "VAEVAL_DATABASE_URL" in outcome.err
     assert orphan.exists()
+
+
+def test_history_of_long_ago_is_told_and_removed_when_told_to(vaeval: Vaeval, home: Path, finished: Outcome) -> None:
+    with sqlite3.connect(home / "vaeval.db") as database:
+        database.execute("UPDATE events SET at = '2020-01-01 00:00:00.000000'")
+    database.close()
+    told = vaeval("gc").err
+    assert re.search(r"\d+ lines of the journal and 0 workers older than 90 days\. Next: vaeval gc --delete", told)
+    board = vaeval("leaderboard").out
+    assert vaeval("gc", "--history", "4000").err.count("journal") == 0
+    assert re.search(r"Removed \d+ lines of the journal", vaeval("gc", "--delete").err)
+    assert vaeval("gc", "--json").document["history"] == {"lines": 0, "workers": 0}
+    assert vaeval("leaderboard").out == board
