@@ -8,6 +8,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from vaeval_core.errors import (
+    DeviceUnusable,
     InvalidInput,
     NotFound,
     SchemaMismatch,
@@ -38,6 +39,7 @@ _BY_ERROR: tuple[tuple[type[VaevalError], ExitCode], ...] = (
     (InvalidInput, ExitCode.USAGE),
     (NotFound, ExitCode.NOT_FOUND),
     (WeightsUnavailable, ExitCode.NOT_FOUND),
+    (DeviceUnusable, ExitCode.NOT_FOUND),
     (ServiceUnreachable, ExitCode.UNREACHABLE),
     (StorageFailed, ExitCode.UNREACHABLE),
     (SchemaMismatch, ExitCode.SCHEMA),

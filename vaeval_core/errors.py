@@ -14,6 +14,7 @@ The command line prints the four parts one a line and picks the exit code by cla
     │   └── TooFewImages        a statistic needs more images than there are
     ├── NotFound                a path, an evaluation, a protocol that does not exist
     ├── WeightsUnavailable      extractor weights are neither here nor to be had ¹
+    ├── DeviceUnusable          a GPU is there, or said to be, and cannot be used ¹
     ├── StorageFailed           a file could not be written or read
     │   └── FileLost            a stored file is gone or came back altered: make it again
     ├── ServiceUnreachable      database or broker does not answer
@@ -125,6 +126,10 @@ class NotFound(VaevalError):
 
 class WeightsUnavailable(ThisMachineCannot):
     """The weights of a feature extractor are neither on this machine nor to be had."""
+
+
+class DeviceUnusable(ThisMachineCannot):
+    """A GPU that is to be computed on is not there for the library that is to use it."""
 
 
 class StorageFailed(VaevalError):

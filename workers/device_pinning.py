@@ -21,6 +21,7 @@ class Device:
         index: Position in NVIDIA's list; None for the CPU.
         name: Product name, or `cpu`.
         memory_bytes: All of its memory, or None where nobody knows; for the CPU it is left out.
+        part_of: Of a part of a divided GPU (MIG), the position of that GPU; else None.
         cores: Processor cores on the same side of the machine as the GPU; empty where all are as good.
     """
 
@@ -28,6 +29,7 @@ class Device:
     index: int | None = None
     name: str = "cpu"
     memory_bytes: int | None = None
+    part_of: int | None = None
     cores: frozenset[int] = frozenset()
 
     @property

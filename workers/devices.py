@@ -13,8 +13,14 @@ from contextlib import suppress
 from typing import Any
 
 from scheduler.usable_cores import usable_cores
-from vaeval_core.errors import InvalidInput
+from vaeval_core.errors import DeviceUnusable, InvalidInput
 from workers.device_pinning import CPU, Device
+
+_NO_DRIVER = frozenset({None, 9, 12})
+"""NVML_ERROR_DRIVER_NOT_LOADED and NVML_ERROR_LIBRARY_NOT_FOUND: how a machine without GPUs answers."""
+
+_NO_GPU = frozenset({"-1", "none", "void", "NoDevFiles"})
+"""How batch systems and containers say in CUDA_VISIBLE_DEVICES that there is to be no GPU; saying nothing means the same."""
 
 
 def select_devices(argument: str, environment: Mapping[str, str]) -> tuple[Device, ...]:
@@ -26,6 +32,7 @@ def select_devices(argument: str, environment: Mapping[str, str]) -> tuple[Devic
 
     Raises:
         InvalidInput: A name is unknown, fits several devices, or comes twice.
+        DeviceUnusable: GPUs are there, or named by CUDA_VISIBLE_DEVICES, and none can be used: nobody wants the CPU then.
     """
     if argument == "cpu":
         return (CPU,)
@@ -35,28 +42,45 @@ def select_devices(argument: str, environment: Mapping[str, str]) -> tuple[Devic
         if visible is None:
             return found or (CPU,)
         allowed = [device for name in _names(visible) for device in _matching(name, found)]
+        if not allowed and not _NO_GPU.issuperset(_names(visible)):
+            raise DeviceUnusable(
+                "CUDA_VISIBLE_DEVICES names GPUs, and none of them can be used.",
+                received=f"CUDA_VISIBLE_DEVICES={visible}",
+                expected=f"GPUs of this machine: {_known(found)}",
+                next_step="correct it, or compute on the CPU: --devices cpu",
+            )
         return tuple(dict.fromkeys(allowed)) or (CPU,)
     matches = [_matching(name, found) for name in _names(argument)]
     chosen = [devices[0] for devices in matches if len(devices) == 1]
     if not chosen or len(set(chosen)) < len(matches):
-        known = ", ".join(f"{device.uuid} ({device.label})" for device in found)
         raise InvalidInput(
             "--devices names something that is not there, is not clear, or comes twice.",
             received=argument,
-            expected=f"auto, cpu, or GPUs of this machine: {known or 'it has none that can be used'}",
+            expected=f"auto, cpu, or GPUs of this machine: {_known(found)}",
             next_step="--devices auto",
         )
     return tuple(chosen)
 
 
 def find_gpus() -> tuple[Device, ...]:
-    """All NVIDIA GPUs, or the parts of those that are divided (MIG); none where there is no driver."""
+    """All NVIDIA GPUs, or the parts of those that are divided (MIG); none where there is no driver.
+
+    Raises:
+        DeviceUnusable: There is a driver, and it does not work.
+    """
     import pynvml
 
     try:
         pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return ()
+    except pynvml.NVMLError as error:
+        if getattr(error, "value", None) in _NO_DRIVER:
+            return ()
+        raise DeviceUnusable(
+            "There is an NVIDIA driver on this machine, and it does not work.",
+            received=str(error),
+            expected="what nvidia-smi lists",
+            next_step="look at nvidia-smi, or compute on the CPU: --devices cpu",
+        ) from error
     try:
         handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
         return tuple(device for index, handle in enumerate(handles) for device in _devices_of(pynvml, handle, index))
@@ -85,6 +109,10 @@ def used_memory(devices: Sequence[Device]) -> dict[Device, int]:
     return used
 
 
+def _known(found: Sequence[Device]) -> str:
+    return ", ".join(f"{device.uuid} ({device.label})" for device in found) or "it has none that can be used"
+
+
 def _devices_of(pynvml: Any, handle: Any, index: int) -> Iterator[Device]:
     """The GPU itself, or its parts: CUDA does not let a process use a divided GPU as a whole."""
     try:
@@ -100,10 +128,12 @@ def _devices_of(pynvml: Any, handle: Any, index: int) -> Iterator[Device]:
             part_handle = pynvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, part)
         except pynvml.NVMLError:  # an unused place
             continue
-        yield _described(pynvml, part_handle, None, near=near)
+        yield _described(pynvml, part_handle, None, part_of=index, near=near)
 
 
-def _described(pynvml: Any, handle: Any, index: int | None, *, near: frozenset[int]) -> Device:
+def _described(
+    pynvml: Any, handle: Any, index: int | None, *, part_of: int | None = None, near: frozenset[int]
+) -> Device:
     try:
         memory_bytes = int(pynvml.nvmlDeviceGetMemoryInfo(handle).total)
     except pynvml.NVMLError:  # some integrated GPUs have none of their own
@@ -113,6 +143,7 @@ def _described(pynvml: Any, handle: Any, index: int | None, *, near: frozenset[i
         index=index,
         name=pynvml.nvmlDeviceGetName(handle),
         memory_bytes=memory_bytes,
+        part_of=part_of,
         cores=near,
     )
 
@@ -134,10 +165,10 @@ def _names(argument: str) -> list[str]:
 
 
 def _matching(name: str, found: tuple[Device, ...]) -> list[Device]:
+    """Devices of this name; that of a divided GPU means its parts."""
+    if name.startswith(("GPU-", "MIG-")):
+        return [device for device in found if device.uuid is not None and device.uuid.startswith(name)]
     number = name.removeprefix("gpu:").removeprefix("cuda:")
-    is_uuid = name.startswith(("GPU-", "MIG-"))
-    return [
-        device
-        for device in found
-        if (is_uuid and device.uuid is not None and device.uuid.startswith(name)) or number == str(device.index)
-    ]
+    if not number.isdecimal():
+        return []
+    return [device for device in found if int(number) in {device.index, device.part_of}]

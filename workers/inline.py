@@ -78,9 +78,14 @@ def work_until_over(application: Application, evaluation_ids: Sequence[int], pla
         stop.set()
         reporting.join()
         retire(application.work, [worker])
+    is_over = is_interrupted or application.reads.progress(evaluation_ids).is_over
+    if runner.is_tainted and not is_over:
+        # The next program forgets what a handler of this one noted. Nothing is at hand now, so a signal may simply end us.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
     if is_interrupted:
         return ExitCode.INTERRUPTED
-    return None if runner.is_tainted and not application.reads.progress(evaluation_ids).is_over else ExitCode.OK
+    return ExitCode.OK if is_over else None
 
 
 def _parse() -> argparse.Namespace:

@@ -7,6 +7,7 @@ with the first model that needs it, never by importing this module.
 from __future__ import annotations
 
 import logging
+import os
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from pathlib import Path
@@ -21,6 +22,7 @@ from vaeval_core.features.perceptual_distance import PerceptualDistance
 from vaeval_core.images.base import ImageSet
 from vaeval_core.protocol import ExtractorSpec, PerceptualSpec
 from vaeval_core.streams.fitted import SecondStage
+from workers.device_check import require_device
 
 _LOG = logging.getLogger(__name__)
 
@@ -68,18 +70,24 @@ class LoadedModels:
         Raises:
             CheckpointRejected: Its files changed since it was submitted, or it does not work.
             StorageFailed: This machine cannot read its files.
+            DeviceUnusable: It would run on the CPU, and this process is there for a GPU.
         """
-        return self._adapters.get(checkpoint.digest, lambda: self._load_adapter(checkpoint))
+        adapter = self._adapters.get(checkpoint.digest, lambda: self._load_adapter(checkpoint))
+        require_device(os.environ)
+        return adapter
 
     def extractor(self, spec: ExtractorSpec) -> FeatureExtractor:
         """The feature network.
 
         Raises:
             WeightsUnavailable: Its weights are not on this machine.
+            DeviceUnusable: As of a checkpoint.
         """
         from vaeval_core.features.catalogue import load_extractor
 
-        return self._extractors.get(spec, lambda: load_extractor(spec, self._weights_folder))
+        extractor = self._extractors.get(spec, lambda: load_extractor(spec, self._weights_folder))
+        require_device(os.environ)
+        return extractor
 
     def perceptual(self, spec: PerceptualSpec | None) -> PerceptualDistance | None:
         """The distance that LPIPS is; None where the protocol names none.

@@ -65,6 +65,11 @@ class SlotProcess:
         """Process number, or None while the slot has no process."""
         return self._process.pid if self._process is not None else None
 
+    @property
+    def is_kept_running(self) -> bool:
+        """False once it has ended too often."""
+        return self._process is not None or self.due_at is not None
+
     def start(self) -> None:
         """Start the process, in a group of its own with all that it starts."""
         self.due_at = None

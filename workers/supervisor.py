@@ -83,7 +83,7 @@ class Supervisor:
         self._outdated: SchemaMismatch | None = None
 
     def run(self) -> int:
-        """Until told to stop, or until a slot cannot be kept running.
+        """Until told to stop, or until no slot can be kept running: one whose device is broken ends no other.
 
         Returns:
             0 after a stop that was asked for, 1 if a slot kept failing.
@@ -98,7 +98,7 @@ class Supervisor:
             self._start_due_slots()
             threads = self._start_threads()
             _LOG.info("supervisor_started", extra={"slots": len(self._slots), "pid": os.getpid()})
-            while not self._stop_requests and not self._has_failed:
+            while not self._stop_requests and any(slot.is_kept_running for slot in self._slots):
                 wakeup.wait(self._seconds_until_next_start())
                 self._collect_slots(is_stopping=False)
                 self._start_due_slots()

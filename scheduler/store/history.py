@@ -1,5 +1,5 @@
-"""What happened long ago: lines of the journal about work that is over, and workers that are gone. Nothing is decided by either,
-but they grow with every claim; `vaeval gc` takes them out.
+"""What happened long ago: lines of the journal about work that is over, and workers that are gone. Nothing is decided by
+either, but they grow with every claim; `vaeval gc` takes them out.
 
 Scores, evaluations and shards stay for ever, and so does the reason why an evaluation failed: what goes is the story of each
 attempt. Functions on a connection inside a transaction.

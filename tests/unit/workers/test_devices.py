@@ -9,7 +9,8 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from scheduler.usable_cores import usable_cores
-from vaeval_core.errors import InvalidInput
+from vaeval_core.errors import DeviceUnusable, InvalidInput
+from workers.device_check import require_device
 from workers.device_pinning import CPU
 from workers.devices import find_gpus, select_devices
 
@@ -184,3 +185,72 @@ def test_the_library_is_closed_after_use(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_this_machine_can_be_asked() -> None:
     assert len(select_devices("auto", os.environ)) >= 1
     assert 1 <= len(usable_cores()) <= (os.cpu_count() or 1)
+
+
+@pytest.mark.parametrize("visible", ["0", "GPU-aaa1", "7,8"])
+def test_gpus_that_a_batch_system_names_and_that_are_not_there_are_no_cpu(
+    monkeypatch: pytest.MonkeyPatch, visible: str
+) -> None:
+    use(monkeypatch, FakeNvml({}, has_driver=False))
+    with pytest.raises(DeviceUnusable) as caught:
+        select_devices("auto", {"CUDA_VISIBLE_DEVICES": visible})
+    assert caught.value.received == f"CUDA_VISIBLE_DEVICES={visible}"
+    assert caught.value.expected == "GPUs of this machine: it has none that can be used"
+
+
+def test_a_driver_that_does_not_work_is_no_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = use(monkeypatch, FakeNvml({"GPU-aaa1": []}))
+
+    def mismatch() -> None:
+        error = NvmlError("Driver/library version mismatch")
+        error.value = 18  # type: ignore[attr-defined]
+        raise error
+
+    monkeypatch.setattr(fake, "nvmlInit", mismatch)
+    with pytest.raises(DeviceUnusable, match=r"Driver/library version mismatch .* --devices cpu"):
+        select_devices("auto", {})
+    assert select_devices("cpu", {}) == (CPU,)
+
+
+def test_the_number_of_a_divided_gpu_means_its_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, FakeNvml({"GPU-aaa1": ["MIG-x", None, "MIG-y"], "GPU-bbb2": []}))
+    assert uuids("auto", {"CUDA_VISIBLE_DEVICES": "0"}) == ["MIG-x", "MIG-y"]
+    with pytest.raises(InvalidInput, match="MIG-x"):
+        select_devices("0", {})
+
+
+def test_a_part_of_a_gpu_is_not_called_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, FakeNvml({"GPU-aaa1": ["MIG-x"]}))
+    with pytest.raises(InvalidInput):
+        select_devices("None", {})
+
+
+class TestTheLibraryThatComputes:
+    """With stand-ins for Keras and TensorFlow: loading the real ones takes seconds, and no machine here has a GPU."""
+
+    @pytest.fixture
+    def found(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """GPUs that TensorFlow finds."""
+        found: list[str] = []
+        keras = SimpleNamespace(backend=SimpleNamespace(backend=lambda: "tensorflow"))
+        tensorflow = SimpleNamespace(config=SimpleNamespace(list_physical_devices=lambda _: found))
+        monkeypatch.setitem(sys.modules, "keras", keras)  # type: ignore[arg-type]
+        monkeypatch.setitem(sys.modules, "tensorflow", tensorflow)  # type: ignore[arg-type]
+        return found
+
+    @pytest.mark.parametrize("device", ["GPU-aaa1", "MIG-x"])
+    def test_a_gpu_that_it_does_not_find_is_told(self, found: list[str], device: str) -> None:
+        with pytest.raises(DeviceUnusable, match=f"tensorflow does not find it.*CUDA_VISIBLE_DEVICES={device}"):
+            require_device({"CUDA_VISIBLE_DEVICES": device})
+
+    def test_a_gpu_that_it_finds_is_computed_on(self, found: list[str]) -> None:
+        found.append("/physical_device:GPU:0")
+        require_device({"CUDA_VISIBLE_DEVICES": "GPU-aaa1"})
+
+    @pytest.mark.parametrize("environment", [{}, {"CUDA_VISIBLE_DEVICES": "-1"}])
+    def test_who_is_meant_for_the_cpu_needs_none(self, found: list[str], environment: dict[str, str]) -> None:
+        require_device(environment)
+
+    def test_nothing_is_asked_before_a_network_is_loaded(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delitem(sys.modules, "keras", raising=False)
+        require_device({"CUDA_VISIBLE_DEVICES": "GPU-aaa1"})

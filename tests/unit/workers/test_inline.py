@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -31,11 +32,11 @@ sys.exit(code)
 
 RUN_THAT_BREAKS_ONCE = """
 import os, pathlib, sys
-from scheduler.store import shard_work
+from scheduler.store import shard_failures
 from workers.inline import main
 from workers.loaded_models import LoadedModels
 
-shard_work.LONGEST_PAUSE_SECONDS = 0.1
+shard_failures.pause_seconds = lambda *_, **__: 0.1
 starts = pathlib.Path(os.environ["STARTS"])
 with starts.open("a") as file:
     print(os.getpid(), file=file)
@@ -141,3 +142,31 @@ def test_a_wrong_setting_is_one_line_and_exit_code_2(application: Application) -
     assert line["event"] == "cannot_work"
     assert line["received"] == "soon"
     assert line["expected"] == "0.1 to 86400"
+
+
+TOLD_TO_STOP_BETWEEN_TWO_PROCESSES = RUN_THAT_BREAKS_ONCE.replace(
+    "sys.exit(main())",
+    """
+import signal
+become = os.execv
+
+def told_to_stop(*program):
+    os.kill(os.getpid(), signal.SIGTERM)
+    become(*program)
+
+os.execv = told_to_stop
+sys.exit(main())
+""",
+)
+
+
+def test_a_signal_in_the_instant_of_going_on_as_a_fresh_process_is_not_lost(
+    application: Application, submit: Callable[..., object], tmp_path: Path
+) -> None:
+    submit(application, images=32)
+    starts = tmp_path / "starts"
+    process = start(application, "--evaluations", "1", program=TOLD_TO_STOP_BETWEEN_TWO_PROCESSES, STARTS=str(starts))
+    _, errors = process.communicate(timeout=DEADLINE_SECONDS)
+    assert (process.returncode, len(starts.read_text().splitlines())) == (-signal.SIGTERM, 1), errors
+    assert application.reads.evaluation(1).state is EvaluationState.RUNNING
+    assert ShardState.RUNNING not in application.reads.progress().shards, "nothing was at hand"

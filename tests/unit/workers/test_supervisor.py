@@ -6,7 +6,10 @@ import importlib.metadata
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 
 import psutil
@@ -162,3 +165,42 @@ def test_a_chore_that_fails_is_logged_and_tried_again(caplog: pytest.LogCaptureF
     thread.join(WAIT_SECONDS)
     assert caplog.records[0].message == "not_done_this_time"
     assert caplog.records[0].__dict__["action"] == "chore"
+
+
+class OneBrokenSlot(slot_process.SlotProcess):
+    """Slot 0 ends at once, as on a broken device; others stay until they are told to stop."""
+
+    def start(self) -> None:
+        program = "raise SystemExit(1)" if self.plan.number == 0 else "import signal; signal.pause()"
+        self._process = subprocess.Popen([sys.executable, "-S", "-c", program], start_new_session=True)
+        self.due_at = None
+
+
+@pytest.mark.usefixtures("_restored_signals")
+def test_a_slot_that_cannot_be_kept_running_ends_no_other(
+    application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.supervisor.SlotProcess", OneBrokenSlot)
+    monkeypatch.setattr(slot_process, "STABLE_SECONDS", float("inf"))
+    monkeypatch.setattr(slot_process, "MAX_QUICK_DEATHS", 0)
+    supervisor = Supervisor(
+        plan_slots([CPU], cores=1, workers=2),
+        settings=application.settings,
+        work=application.work,
+        recovery=Recovery(application.recovery, Bell(), owner="test", settings=application.settings),
+    )
+    broken, sound = supervisor._slots
+    seen = []
+
+    def stop_once_it_is_given_up() -> None:
+        deadline = time.monotonic() + WAIT_SECONDS
+        while broken.is_kept_running and time.monotonic() < deadline:
+            time.sleep(0.01)
+        seen.append((broken.is_kept_running, sound.is_kept_running))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    watcher = threading.Thread(target=stop_once_it_is_given_up)
+    watcher.start()
+    assert supervisor.run() == 1, "not all is well"
+    watcher.join()
+    assert seen == [(False, True)]
