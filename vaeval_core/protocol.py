@@ -36,6 +36,7 @@ Precision = Literal["float32", "bfloat16"]
 PerceptualNetwork = Literal["alex", "vgg"]
 """Network whose outputs LPIPS compares; as the package of its authors names them."""
 
+
 def _with_other_streams(*metrics: str) -> frozenset[str]:
     """Metrics of samples, and the same of other streams."""
     endings = ("", "_reconstructions", "_interpolations", "_fitted")

@@ -1,9 +1,6 @@
 """Digests of files that were read before and did not change since: a sweep that is submitted again is not read again.
 
-A file counts as unchanged while its size, its times of modification and of change, and its number on the disk stay as they
-were. To write other bytes of the same length and set the modification time back, as `cp -p` and `rsync -t` do, changes the time
-of change, which no program can set. One trap is left: a file that changes twice within one tick of the file system's clock. So
-a digest is kept only if the file was two seconds old before it was read.
+When a file counts as unchanged, `vaeval_core.file_stamps` says.
 
 A worker never asks here: it reads what it loads, and refuses what is not what was submitted. Nothing but digests is kept, which
 follow from the bytes alone; what a checkpoint *is* may be seen otherwise by the next version of this program. Losing the cache
@@ -21,12 +18,9 @@ from pathlib import Path
 from types import TracebackType
 
 from vaeval_core.checkpoints.content_digest import file_digest
+from vaeval_core.file_stamps import FileStamp
 
-_VERSION = 1
-_SETTLED_NANOSECONDS = 2 * 10**9
-
-_Stamp = tuple[int, int, int, int]
-"""Size, modified, changed (both in nanoseconds), inode."""
+_VERSION = 2
 
 
 class DigestCache:
@@ -41,7 +35,7 @@ class DigestCache:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._groups: dict[Path, dict[str, tuple[_Stamp, str]]] = {}
+        self._groups: dict[Path, dict[str, tuple[FileStamp, str]]] = {}
         self._files: dict[Path, Path] = {}
         self._with_news: set[Path] = set()
         self._began_nanoseconds = 0
@@ -57,15 +51,15 @@ class DigestCache:
         Raises:
             CheckpointRejected: It cannot be read.
         """
-        stamp = _stamp(path)
+        stamp = FileStamp.of(path)
         if stamp is None:
-            return file_digest(path)  # which says why
+            return file_digest(path)  # which says why, if it cannot
         group = self._group_of(path)
         known = group.get(str(path))
         if known is not None and known[0] == stamp:
             return known[1]
         digest = file_digest(path)
-        if max(stamp[1], stamp[2]) < self._began_nanoseconds - _SETTLED_NANOSECONDS:
+        if stamp.is_settled(self._began_nanoseconds):
             group[str(path)] = (stamp, digest)
             self._with_news.add(self._file_of(path))
         return digest
@@ -79,7 +73,7 @@ class DigestCache:
         for file in self._with_news:
             _write(file, self._groups[file])
 
-    def _group_of(self, path: Path) -> dict[str, tuple[_Stamp, str]]:
+    def _group_of(self, path: Path) -> dict[str, tuple[FileStamp, str]]:
         file = self._file_of(path)
         if file not in self._groups:
             self._groups[file] = _read(file)
@@ -92,28 +86,18 @@ class DigestCache:
         return self._files[folder]
 
 
-def _stamp(path: Path) -> _Stamp | None:
-    try:
-        # Opened, not only looked at: that makes a client of a file server ask whether what it remembers is still so.
-        with path.open("rb") as file:
-            status = os.fstat(file.fileno())
-    except OSError:
-        return None
-    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-
-
-def _read(file: Path) -> dict[str, tuple[_Stamp, str]]:
+def _read(file: Path) -> dict[str, tuple[FileStamp, str]]:
     """Entries by path; none if there is no such file, or one that this version did not write."""
-    entries: dict[str, tuple[_Stamp, str]] = {}
+    entries: dict[str, tuple[FileStamp, str]] = {}
     with suppress(OSError, ValueError, TypeError, KeyError):
         content = json.loads(file.read_text(encoding="ascii"))
         if content["version"] == _VERSION:
-            for path, size, modified, changed, inode, digest in content["files"]:
-                entries[path] = ((size, modified, changed, inode), digest)
+            for path, *stamp, digest in content["files"]:
+                entries[path] = (FileStamp(*stamp), digest)
     return entries
 
 
-def _write(file: Path, entries: dict[str, tuple[_Stamp, str]]) -> None:
+def _write(file: Path, entries: dict[str, tuple[FileStamp, str]]) -> None:
     """In one step. Files that are gone since are left out, so that it does not grow for ever."""
     files = [[path, *stamp, digest] for path, (stamp, digest) in entries.items() if os.path.exists(path)]  # noqa: PTH110
     unfinished = file.with_name(f".{file.name}.{os.getpid()}")

@@ -13,8 +13,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from vaeval_core.file_stamps import FileStamp
 from vaeval_core.images.decoding import UnreadableImage, decode, read_file
-from vaeval_core.images.survey_cache import ImageFile, Stamp, SurveyCache
+from vaeval_core.images.survey_cache import ImageFile, SurveyCache
 
 _THREADS = min(16, 2 * (os.cpu_count() or 1))  # reading, hashing and decoding all release the interpreter lock
 
@@ -87,9 +88,9 @@ def _look(
         pool.shutdown(cancel_futures=True)
 
 
-def _read(root: Path, path: str) -> tuple[ImageFile | str, Stamp]:
+def _read(root: Path, path: str) -> tuple[ImageFile | str, FileStamp | None]:
     # The stamp comes before the bytes: a file that changes in between is then read again next time.
-    stamp = Stamp.of(root / path)
+    stamp = FileStamp.of(root / path)
     try:
         data, digest = read_file(root / path)
         image = decode(data)

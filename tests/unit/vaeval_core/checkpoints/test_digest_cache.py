@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vaeval_core import file_stamps
 from vaeval_core.checkpoints import digest_cache
 from vaeval_core.checkpoints.catalogue import describe
 from vaeval_core.checkpoints.digest_cache import DigestCache
@@ -32,7 +33,7 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if every file were old enough: the time of change cannot be set back."""
-    monkeypatch.setattr(digest_cache, "_SETTLED_NANOSECONDS", -(10**15))
+    monkeypatch.setattr(file_stamps, "SETTLED_NANOSECONDS", -(10**15))
 
 
 @pytest.fixture
@@ -99,7 +100,7 @@ def test_files_that_are_gone_are_forgotten(cache: Path, file: Path) -> None:
 
 
 @pytest.mark.usefixtures("settled")
-@pytest.mark.parametrize("content", ["", "{", '{"version": 1}', '{"version": 1, "files": [[1]]}', '{"version": 99}'])
+@pytest.mark.parametrize("content", ["", "{", '{"version": 2}', '{"version": 2, "files": [[1]]}', '{"version": 99}'])
 def test_a_damaged_cache_costs_time_only(cache: Path, file: Path, content: str) -> None:
     remembered(cache, file)
     (kept,) = cache.iterdir()

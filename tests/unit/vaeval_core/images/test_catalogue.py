@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
+from vaeval_core import file_stamps
 from vaeval_core.errors import ImagesRejected, NotFound
 from vaeval_core.images.array_images import ArrayImages
 from vaeval_core.images.base import ImageSet
@@ -45,7 +46,8 @@ def test_every_kind_of_set_says_whether_a_model_fits(argument: str) -> None:
         survey_images(argument).check_fit((8, 9, 3), "exact")
 
 
-def test_options_reach_the_survey_of_a_folder(photos: Path, tmp_path: Path) -> None:
+def test_options_reach_the_survey_of_a_folder(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(file_stamps, "SETTLED_NANOSECONDS", -(10**15))  # as if every file were old enough
     (photos / "3.png").write_bytes(b"damaged")
     calls: list[tuple[int, int]] = []
     images = survey_images(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from vaeval_core import file_stamps
+from vaeval_core.images import folder_survey
+from vaeval_core.images.decoding import read_file
 from vaeval_core.images.folder_survey import Survey, survey_files
 from vaeval_core.images.survey_cache import ImageFile
 
@@ -21,8 +23,27 @@ def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+@pytest.fixture
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if every file were old enough: the time of change cannot be set back."""
+    monkeypatch.setattr(file_stamps, "SETTLED_NANOSECONDS", -(10**15))
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the files that are read from now on."""
+    names: list[str] = []
+
+    def noted(path: Path) -> tuple[bytes, str]:
+        names.append(path.name)
+        return read_file(path)
+
+    monkeypatch.setattr(folder_survey, "read_file", noted)
+    return names
+
+
 def _spoil(file: Path) -> None:
-    """Make the file unreadable without changing its size or time: whoever reads it will notice, nobody else."""
+    """Make the file unreadable without changing its size or its time of modification, as `cp -p` and `rsync -t` would."""
     status = file.stat()
     file.write_bytes(b"x" * status.st_size)
     os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
@@ -62,13 +83,33 @@ def test_progress_counts_every_file_to_the_last(photos: Path) -> None:
     assert calls == [(1, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
 
 
-def test_an_unchanged_file_is_not_read_again(photos: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("settled")
+def test_an_unchanged_file_is_not_read_again(photos: Path, tmp_path: Path, read: list[str]) -> None:
     first = survey_files(photos, _ALL, cache_folder=tmp_path / "cache")
-    _spoil(photos / "3.png")
+    read.clear()
     assert survey_files(photos, _ALL, cache_folder=tmp_path / "cache") == first
-    assert list(survey_files(photos, _ALL).unreadable) == ["3.png"]
+    assert read == []
 
 
+@pytest.mark.usefixtures("settled")
+def test_other_bytes_of_the_same_length_and_time_are_noticed(photos: Path, tmp_path: Path) -> None:
+    survey_files(photos, _ALL, cache_folder=tmp_path / "cache")
+    _spoil(photos / "3.png")
+    assert list(survey_files(photos, _ALL, cache_folder=tmp_path / "cache").unreadable) == ["3.png"]
+
+
+@pytest.mark.usefixtures("settled")
+def test_another_file_that_takes_the_place_of_one_is_noticed(photos: Path, tmp_path: Path) -> None:
+    survey_files(photos, _ALL, cache_folder=tmp_path / "cache")
+    status = (photos / "3.png").stat()
+    other = tmp_path / "other"
+    other.write_bytes(b"x" * status.st_size)
+    os.utime(other, ns=(status.st_atime_ns, status.st_mtime_ns))
+    other.replace(photos / "3.png")
+    assert list(survey_files(photos, _ALL, cache_folder=tmp_path / "cache").unreadable) == ["3.png"]
+
+
+@pytest.mark.usefixtures("settled")
 def test_files_from_the_cache_count_as_progress(photos: Path, tmp_path: Path) -> None:
     survey_files(photos, _ALL, cache_folder=tmp_path / "cache")
     calls: list[tuple[int, int]] = []
@@ -78,6 +119,7 @@ def test_files_from_the_cache_count_as_progress(photos: Path, tmp_path: Path) ->
     assert calls[-1] == (5, 5)
 
 
+@pytest.mark.usefixtures("settled")
 def test_a_file_with_another_time_is_read_again(photos: Path, tmp_path: Path) -> None:
     survey_files(photos, _ALL, cache_folder=tmp_path / "cache")
     _spoil(photos / "3.png")
@@ -85,6 +127,7 @@ def test_a_file_with_another_time_is_read_again(photos: Path, tmp_path: Path) ->
     assert list(survey_files(photos, _ALL, cache_folder=tmp_path / "cache").unreadable) == ["3.png"]
 
 
+@pytest.mark.usefixtures("settled")
 def test_a_file_with_another_size_is_read_again(save_image: SaveImage, photos: Path, tmp_path: Path) -> None:
     survey_files(photos, _ALL, cache_folder=tmp_path / "cache")
     file = save_image("3.png", size=(30, 20))
@@ -92,13 +135,12 @@ def test_a_file_with_another_size_is_read_again(save_image: SaveImage, photos: P
     assert (facts.width, facts.height, facts.digest) == (30, 20, _digest(file))
 
 
-def test_a_file_written_this_moment_is_read_again(photos: Path, tmp_path: Path) -> None:
+def test_a_file_written_this_moment_is_read_again(photos: Path, tmp_path: Path, read: list[str]) -> None:
     # It could change once more within the tick of the file system's clock, unnoticed.
-    now = time.time_ns()
-    os.utime(photos / "3.png", ns=(now, now))
     survey_files(photos, _ALL, cache_folder=tmp_path / "cache")
-    _spoil(photos / "3.png")
-    assert list(survey_files(photos, _ALL, cache_folder=tmp_path / "cache").unreadable) == ["3.png"]
+    read.clear()
+    survey_files(photos, _ALL, cache_folder=tmp_path / "cache")
+    assert sorted(read) == list(_ALL)
 
 
 def test_a_damaged_file_is_read_again_once_it_is_repaired(save_image: SaveImage, photos: Path, tmp_path: Path) -> None:
@@ -108,6 +150,7 @@ def test_a_damaged_file_is_read_again_once_it_is_repaired(save_image: SaveImage,
     assert not survey_files(photos, _ALL, cache_folder=tmp_path / "cache").unreadable
 
 
+@pytest.mark.usefixtures("settled")
 def test_two_folders_do_not_share_a_cache(save_image: SaveImage, tmp_path: Path) -> None:
     wide, tall = save_image("wide/a.png", size=(9, 1)), save_image("tall/a.png", size=(1, 9))
     for file in (wide, tall):
@@ -116,20 +159,22 @@ def test_two_folders_do_not_share_a_cache(save_image: SaveImage, tmp_path: Path)
     assert [(file.width, file.height) for file in facts] == [(9, 1), (1, 9)]
 
 
-def test_what_was_read_before_an_interruption_is_kept(photos: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("settled")
+def test_what_was_read_before_an_interruption_is_kept(photos: Path, tmp_path: Path, read: list[str]) -> None:
     def stop_at_the_third(done: int, total: int) -> None:
         if done == 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         survey_files(photos, _ALL, cache_folder=tmp_path / "cache", on_progress=stop_at_the_third)
-    for name in _ALL:
-        _spoil(photos / name)
-    assert len(survey_files(photos, _ALL, cache_folder=tmp_path / "cache").files) >= 3
+    read.clear()
+    survey_files(photos, _ALL, cache_folder=tmp_path / "cache")
+    assert len(read) <= 2
 
 
+@pytest.mark.usefixtures("settled")
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", '{"version": 1}', '{"version": 0, "files": []}', '{"version": 1, "files": [3]}']
+    "content", ["", "{", "[]", '{"version": 2}', '{"version": 0, "files": []}', '{"version": 2, "files": [3]}']
 )
 def test_a_damaged_cache_is_no_cache(photos: Path, tmp_path: Path, content: str) -> None:
     first = survey_files(photos, _ALL, cache_folder=tmp_path / "cache")
@@ -144,6 +189,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(photos: Path, tmp_path: 
     assert len(survey_files(photos, _ALL, cache_folder=blocked).files) == 5
 
 
+@pytest.mark.usefixtures("settled")
 def test_the_cache_folder_holds_one_file_per_root_and_nothing_half_written(photos: Path, tmp_path: Path) -> None:
     for _ in range(2):
         survey_files(photos, _ALL, cache_folder=tmp_path / "cache")
