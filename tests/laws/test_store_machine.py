@@ -190,8 +190,7 @@ class StoreMachine(RuleBasedStateMachine):
                 assert claim.owner_id not in self.results, "finished twice"
                 self.results[claim.owner_id] = fid
         if held:
-            del self.finalisers[claim.owner, claim.owner_id]
-            self.expired_finalises.discard((claim.owner, claim.owner_id))
+            self._let_finalise_go(claim)
 
     @precondition(lambda self: self.finalises)
     @rule(which=any_number)
@@ -208,6 +207,8 @@ class StoreMachine(RuleBasedStateMachine):
         claim = self.finalises[which % len(self.finalises)]
         held = self._finalises(claim)
         assert self.stores.work.release_finalise(claim, "It did not work.", fault=fault) == held
+        if held:
+            self._let_finalise_go(claim)
         self._forget_stopped()
 
     @precondition(lambda self: self.finalises)
@@ -219,6 +220,8 @@ class StoreMachine(RuleBasedStateMachine):
             assert self.stores.work.fail_finalise(claim, "It did not work.") == held
         else:
             assert self.stores.work.hand_finalise_back(claim) == held
+        if held:
+            self._let_finalise_go(claim)
         self._forget_stopped()
 
     @precondition(lambda self: self.finalises)
@@ -231,6 +234,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert self.stores.work.recompute_shard(claim, lost, "The file is gone.") == held
         if held:
             self.files = {shard: made for shard, made in self.files.items() if made[1] != lost}
+            self._let_finalise_go(claim)
         self._forget_stopped()
 
     # --- time and recovery --------------------------------------------------------------------------------------------
@@ -262,10 +266,12 @@ class StoreMachine(RuleBasedStateMachine):
         of_finalises = {(owner, owner_id, None) for owner, owner_id in self.expired_finalises}
         # A sweep that fails an evaluation takes its other shards along, expired or not.
         assert swept <= of_shards | of_finalises
+        # Each that expired is free now, whoever holds it in the rows: the invariant finds what was left out.
+        for shard in list(self.expired):
+            self._let_go(self.holders[shard])
+        for owner in list(self.expired_finalises):
+            self._let_finalise_go(self.finalisers[owner])
         self._forget_stopped()
-        assert not self.expired & self.holders.keys()
-        assert not self.expired_finalises & self.finalisers.keys()
-        self.expired, self.expired_finalises = set(), set()
 
     # --- always -------------------------------------------------------------------------------------------------------
 
@@ -273,6 +279,12 @@ class StoreMachine(RuleBasedStateMachine):
     def the_rows_that_run_are_those_that_somebody_holds(self) -> None:
         running = dict(self.stores.query("SELECT id, lease_token FROM shards WHERE state = 'running'"))
         assert running == {shard: claim.token for shard, claim in self.holders.items()}
+
+    @invariant()
+    def what_is_being_finalised_is_what_somebody_finalises(self) -> None:
+        for table, owner in (("evaluations", "evaluation"), ("reference_sets", "reference")):
+            held = dict(self.stores.query(f"SELECT id, lease_token FROM {table} WHERE state = 'finalising'"))
+            assert held == {number: claim.token for (kind, number), claim in self.finalisers.items() if kind == owner}
 
     @invariant()
     def nothing_of_what_is_over_can_be_claimed(self) -> None:
@@ -321,19 +333,21 @@ class StoreMachine(RuleBasedStateMachine):
         del self.holders[claim.shard_id]
         self.expired.discard(claim.shard_id)
 
+    def _let_finalise_go(self, claim: FinaliseClaim) -> None:
+        del self.finalisers[claim.owner, claim.owner_id]
+        self.expired_finalises.discard((claim.owner, claim.owner_id))
+
     def _forget_stopped(self) -> None:
-        """Claims end with what they are a part of; which that is, the rows say, and invariants hold them to it."""
-        running = dict(self.stores.query("SELECT id, lease_token FROM shards WHERE state = 'running'"))
-        self.holders = {shard: claim for shard, claim in self.holders.items() if running.get(shard) == claim.token}
-        for table, owner in (("evaluations", "evaluation"), ("reference_sets", "reference")):
-            held = dict(self.stores.query(f"SELECT id, lease_token FROM {table} WHERE state = 'finalising'"))
-            self.finalisers = {
-                key: claim
-                for key, claim in self.finalisers.items()
-                if key[0] != owner or held.get(key[1]) == claim.token
-            }
-        self.expired &= self.holders.keys()
-        self.expired_finalises &= self.finalisers.keys()
+        """Claims end with what they are a part of, and with nothing else: what is over, the states say, and not the leases."""
+        states = {("evaluation", number): state for number, state in self._states().items()} | {
+            ("reference", number): state for number, state in self.stores.query("SELECT id, state FROM reference_sets")
+        }
+        for claim in list(self.holders.values()):
+            if states[claim.owner, claim.owner_id] in OVER:
+                self._let_go(claim)
+        for finaliser in list(self.finalisers.values()):
+            if states[finaliser.owner, finaliser.owner_id] in OVER:
+                self._let_finalise_go(finaliser)
 
     def _states(self) -> dict[int, str]:
         return dict(self.stores.query("SELECT id, state FROM evaluations"))
