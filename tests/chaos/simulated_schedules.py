@@ -55,7 +55,7 @@ class Schedules:
         (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._url = database_url
-        self._interleaved = interleaved
+        self.interleaved = interleaved
         self._workload = Workload(folder / "checkpoints")
         self._models: PoisonedModels | None = None
         self._undisturbed: Results | None = None
@@ -68,10 +68,10 @@ class Schedules:
         undisturbed = self._undisturbed = self._undisturbed or self._run_undisturbed()
         with self._opened() as application:
             models = self._kept_models(application)
-            simulation = Simulation(seed, application, self._workload, models, interleaved=self._interleaved)
+            simulation = Simulation(seed, application, self._workload, models, interleaved=self.interleaved)
             if simulation.strikes.may_fail:
                 simulation.story.append("may fail what it strikes three times")
-            gates = gates_at_statements(application.database) if self._interleaved else nullcontext()
+            gates = gates_at_statements(application.database) if self.interleaved else nullcontext()
             try:
                 with gates:
                     simulation.run()
