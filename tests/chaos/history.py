@@ -16,6 +16,13 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select
 
 from scheduler.composition import Application
+from scheduler.lifecycle import (
+    EVALUATION_TRANSITIONS,
+    SHARD_TRANSITIONS,
+    EvaluationEvent,
+    EvaluationState,
+    ShardState,
+)
 from scheduler.settings import MAX_ATTEMPTS
 from scheduler.store.tables import checkpoints, evaluations, events
 from tests.chaos.workload import POISON
@@ -23,11 +30,11 @@ from tests.chaos.workload import POISON
 _FAILED = ("shard_failed", "finalise_failed")
 _STOPPED = (*_FAILED, "cancelled")
 _CLAIMS = ("claimed", "finalise_claimed")
-_OF_FINALISATION = ("scored", "finalise_lease_ended", "finalise_attempt_failed", "finalise_failed", "shard_file_lost")
-_ENDS = {
-    "shard": ("computed", "released", "lease_ended", "attempt_failed", "gave_up"),
-    "evaluation": _OF_FINALISATION,
-    "reference": _OF_FINALISATION,
+_ENDS_OF_FINALISATION = {event for state, event in EVALUATION_TRANSITIONS if state is EvaluationState.FINALISING}
+_ENDS: dict[str, set[str]] = {
+    "shard": {event for state, event in SHARD_TRANSITIONS if state is ShardState.RUNNING},
+    "evaluation": _ENDS_OF_FINALISATION - {EvaluationEvent.CANCELLED},  # which may also come without a claim
+    "reference": _ENDS_OF_FINALISATION,
 }
 _LOST = frozenset(
     {"shard.lease_ended", "shard.attempt_failed", "shard.gave_up"}
