@@ -140,12 +140,9 @@ class Settings:
 
 def is_home(folder: Path) -> bool:
     """True if vaeval has worked in the folder as its home: a database is there, or artifacts of another database."""
-    if (folder / DATABASE_FILE).is_file():
-        return True
     artifacts = folder / "artifacts"
-    # Asked of every folder that a search meets: most have no such folder, and then there is nothing to look into.
-    return artifacts.is_dir() and any(
-        _holds_numbered_folders(artifacts / kind) for kind in ("references", "evaluations")
+    return (folder / DATABASE_FILE).is_file() or (
+        artifacts.is_dir() and any(_holds_numbered_folders(artifacts / kind) for kind in ("references", "evaluations"))
     )
 
 

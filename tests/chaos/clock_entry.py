@@ -20,6 +20,7 @@ if sys.argv[2:] == ["own"]:
         datetime.now(UTC) + timedelta(seconds=seconds), clock.UtcDateTime()
     )
 
+from scheduler.faults import Fault
 from scheduler.store.database import Database
 from tests.factories import stored_file
 from tests.laws.stores import Stores, file_of
@@ -28,12 +29,12 @@ from tests.laws.stores import Stores, file_of
 def main() -> None:
     """Leave rows behind in which every kind of time is set."""
     stores = Stores(Database(sys.argv[1]))
-    for worker in ("worker-1", "leaving"):
-        stores.work.report_worker(worker, host="here", pid=1, device="cpu", threads=1, versions={})
+    for worker in ("worker-1", "worker-2", "leaving"):
+        stores.work.report_worker(worker, host=f"host of {worker}", pid=1, device="cpu", threads=1, versions={})
     stores.work.retire_worker("leaving")
-    stores.submit("done", "merging", "pausing", "cancelled", "running")
+    stores.submit("done", "merging", "waiting", "failing", "refused", "cancelled")
     stores.make_reference()
-    for name in ("done", "merging"):
+    for name in ("done", "merging", "waiting"):
         for _ in range(2):
             claim = stores.claim()
             assert claim.checkpoint is not None
@@ -43,10 +44,13 @@ def main() -> None:
         assert stores.work.renew_finalise(finalise)
         if name == "done":
             assert stores.work.finish_evaluation(finalise, [], stored_file("pictures"))
-    assert stores.work.fail_shard(stores.claim(), "Out of memory.", retry=True)
-    stores.submissions.cancel([4])
-    stores.submissions.retry([4])
-    stores.submissions.cancel([4])
+        if name == "waiting":
+            assert stores.work.release_finalise(finalise, "The disk is full.", fault=Fault.SURROUNDINGS)
+    for fault in (Fault.WORK, Fault.SURROUNDINGS, Fault.MACHINE):
+        assert stores.work.fail_shard(stores.claim(), "Why not.", fault=fault)
+    stores.submissions.cancel([6])
+    stores.submissions.retry([6])
+    stores.submissions.cancel([6])
     held = stores.claim("worker-2")
     assert stores.work.renew_shard(held, 1)
     assert stores.recovery.hold_maintenance("here", 30.0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -31,7 +32,7 @@ _FAILED = ("shard_failed", "finalise_failed")
 _STOPPED = (*_FAILED, "cancelled")
 _CLAIMS = ("claimed", "finalise_claimed")
 _ENDS_OF_FINALISATION = {event for state, event in EVALUATION_TRANSITIONS if state is EvaluationState.FINALISING}
-_ENDS: dict[str, set[str]] = {
+_ENDS: dict[str, AbstractSet[str]] = {
     "shard": {event for state, event in SHARD_TRANSITIONS if state is ShardState.RUNNING},
     "evaluation": _ENDS_OF_FINALISATION - {EvaluationEvent.CANCELLED},  # which may also come without a claim
     "reference": _ENDS_OF_FINALISATION,

@@ -182,9 +182,10 @@ class Simulation:
 
     def _let_one_go_on(self, *, calm: bool = False) -> None:
         self._take_note()
+        everybody: list[SimulatedProcess | Stepped] = [*self.processes, *self.others]
         able = [
             process
-            for process in (*self.processes, *self.others)
+            for process in everybody
             if not _thread_of(process).is_busy
             and not (isinstance(process, SimulatedProcess) and process.hears_the_bell and not self.bell.announcements)
         ]
@@ -216,8 +217,8 @@ class Simulation:
 
     def _take_note(self) -> None:
         """Of who is busy no more, and who is dead."""
-        for each in (*self.processes, *self.others):
-            _thread_of(each).look()
+        for thread in (*(process.thread for process in self.processes), *self.others):
+            thread.look()
         for process in [process for process in self.processes if process.thread.is_dead]:
             self._tell(f"{process.name} is dead")
             self.processes.remove(process)

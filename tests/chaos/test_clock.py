@@ -54,8 +54,8 @@ def test_the_clock_of_a_worker_is_in_no_row(database: Database) -> None:
     work_with_clock_off(database.url)
     found = times(database)
     assert outside(found, begin, now(database)) == []
-    # References are finalised by the statement that finalises evaluations.
-    unset = {"imported_references.created_at", "reference_sets.lease_expires_at"}
+    # References are finalised, and wait, by the statements that are there for evaluations.
+    unset = {"imported_references.created_at", "reference_sets.lease_expires_at", "reference_sets.troubled_since"}
     assert {name for name, values in found.items() if not values} == unset, "a time that this test forgets to look at"
 
 
