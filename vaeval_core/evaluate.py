@@ -46,6 +46,7 @@ from vaeval_core.streams.base import ShardArrays, Subject
 from vaeval_core.streams.fitted import FactsOfFits, SecondStage, facts_of, fit_second_stage, measure_fitted
 from vaeval_core.streams.interpolations import measure_interpolations
 from vaeval_core.streams.noise_floor import NOISE_FLOOR_ONLY_SAMPLES, NOISE_FLOOR_STREAMS
+from vaeval_core.streams.range_check import measure_range
 from vaeval_core.streams.reconstructions import encode_images, measure_reconstructions
 from vaeval_core.streams.samples import measure_samples
 from vaeval_core.streams.strips import measure_strips
@@ -124,7 +125,7 @@ def measure_shard(
             take(len(drawn), measure_fitted(subject, drawn, stage))
     whole = {} if stage is None else facts_of(stage)
     if index_range.start == 0:
-        whole |= measure_strips(subject)
+        whole |= measure_strips(subject) | measure_range(subject)
     return whole | {name: np.concatenate(arrays) for name, arrays in collected.items()}
 
 
@@ -155,7 +156,9 @@ def merge_shards(
     num_classes, num_factors, codes, has_latents = 0, 0, None, False
     spatial: FeatureSummary | None = None
     fits = FactsOfFits()
+    range_errors = None
     for shard in shards:
+        range_errors = shard.get("range/errors", range_errors)
         for stream in counts:
             if f"{stream}/finite" in shard:
                 finite = shard[f"{stream}/finite"]
@@ -207,6 +210,7 @@ def merge_shards(
         not_finite=not_finite,
         pictures={name: np.concatenate(arrays) for name, arrays in pictures.items()},
         missing=missing,
+        range_errors=range_errors,
         notes={"fitted": fits.notes},
         is_noise_floor=streams == NOISE_FLOOR_STREAMS,
         factor_scores=FactorScores(

@@ -134,8 +134,9 @@ def test_the_decoder_is_called_as_often_as_the_metrics_need(
         Counting(fit_linear_gaussian(images.array, 3), likelihood),
         Counting(fit_linear_gaussian(images.array, 3), likelihood),
     )
-    measured(with_kl, images, "kl", num_samples=0, num_draws=6)
-    measured(with_these, images, *metrics, num_samples=0, num_draws=6)
+    # With both the range of the first batch is looked at, which takes two passes of its own.
+    measured(with_kl, images, "kl", "mse", num_samples=0, num_draws=6)
+    measured(with_these, images, "mse", *metrics, num_samples=0, num_draws=6)
     assert with_these.calls["encode"] == with_kl.calls["encode"]
     assert with_these.calls["decode"] - with_kl.calls["decode"] == decoded
 
@@ -145,11 +146,11 @@ def test_arrays_that_no_metric_needs_are_neither_computed_nor_stored() -> None:
     model = fit_linear_gaussian(images.array, 3)
     (arrays,) = measured(model, images, "mse", num_samples=0)
     kept = {name for name in arrays if not name.startswith(("pictures/", "reconstructions/"))}
-    assert kept == {"squared_error"}
+    assert kept == {"squared_error", "range/errors"}
     assert "reconstructions/features" not in arrays
     (arrays,) = measured(model, images, "kl")
     assert {"posterior/mean", "posterior/log_variance"} <= arrays.keys()
-    assert not {"samples/features", "reconstructions/features", "squared_error"} & arrays.keys()
+    assert not {"samples/features", "reconstructions/features", "squared_error", "range/errors"} & arrays.keys()
 
 
 def test_what_a_metric_says_does_not_depend_on_which_others_a_protocol_has() -> None:
@@ -396,6 +397,53 @@ def test_a_decoder_that_overshoots_its_range_is_not_told_to_take_another() -> No
     images = smooth_images(32)
     (warning,) = scored(Grey(fit_linear_gaussian(images.array, 20)), images, "mse")["mse"].warnings
     assert "`image_range: [-1, 1]`" in warning
+
+
+class Signed(Counting):
+    """Networks that were trained on images in [-1, 1], and are given them in [0, 1]."""
+
+    def encode(self, images: Float32) -> Posterior:
+        return super().encode((images + np.float32(1)) / np.float32(2))
+
+    def decode(self, latents: Float32) -> Float32:
+        # As bounded as a last tanh, so that bright images stay within [0, 1] on both sides.
+        return np.clip(super().decode(latents), 0, 1) * np.float32(2) - np.float32(1)
+
+
+def test_images_that_come_back_better_in_another_range_are_noticed_though_hardly_a_value_is_outside() -> None:
+    # Given [0, 1] such networks see images from middle grey to white, which is what comes back: within [0, 1], but poor.
+    vae = Signed(fit_linear_gaussian(smooth_images(200).array, 8))
+    result = scored(vae, smooth_images(40), "mse", "psnr", "kl", num_samples=0, shard_size=32)
+    for name in ("mse", "psnr"):
+        (warning,) = result[name].warnings
+        assert "of the squared error if the networks get them in [-1, 1]" in warning
+        assert "`image_range: [-1, 1]`" in warning
+    assert result["kl"].warnings == ()
+
+
+def test_a_model_that_is_right_about_its_range_is_not_told_to_take_another() -> None:
+    images = smooth_images(40)
+    model = fit_linear_gaussian(images.array, 8)
+
+    class Untrained(Counting):
+        """Middle grey whatever it is asked, which is nearer to bright images in another range."""
+
+        def decode(self, latents: Float32) -> Float32:
+            return np.full((len(latents), 12, 12, 1), 0.5, np.float32)
+
+    class Choosy(Counting):
+        """Looks greys up in a table, as an embedding does, and takes no others."""
+
+        def encode(self, images: Float32) -> Posterior:
+            if images.min() < 0 or images.max() > 1:
+                raise ValueError("no such grey level")
+            return super().encode(images)
+
+    bright = ImagesInMemory(np.full((40, 12, 12, 1), 240, np.uint8))
+    for vae, shown in ((Counting(model), images), (Untrained(model), bright), (Choosy(model), images)):
+        value = scored(vae, shown, "mse", num_samples=0)["mse"]
+        assert value.kind == "finite"
+        assert not any("image_range" in warning for warning in value.warnings), type(vae)
 
 
 def test_known_divergences_are_those_of_the_linear_model() -> None:

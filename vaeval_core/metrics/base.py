@@ -22,7 +22,7 @@ from vaeval_core.metrics.latents import Latents
 from vaeval_core.metrics.measured_values import ImageValues
 from vaeval_core.metrics.reference_rows import ReferenceRows
 from vaeval_core.protocol import StreamName
-from vaeval_core.types import Int64
+from vaeval_core.types import Float32, Int64
 
 IN_WORDS: dict[StreamName, str] = {
     "samples": "samples",
@@ -44,6 +44,12 @@ NO_REFERENCE_ROWS = "This metric looks at single real images, and `score` was no
 
 MOST_OUTSIDE = 0.01
 """Share of a decoder's values outside [0, 1] that is not worth a word."""
+
+BETTER_BY = 0.5
+"""Share of the error that is left where images in [-1, 1] come back so much better that it is worth a word."""
+
+GOOD_ENOUGH = 0.4
+"""Share of their variance that may be lost by then: an untrained model, which loses all, can be nearer by chance."""
 
 SIGNED_WITHIN = 1.1
 """Images in [-1, 1] stay within this, on average: a decoder without a last activation overshoots a little."""
@@ -79,6 +85,7 @@ class EvaluationSummary:
         not_finite: Stream → how many of its images hold values that are not finite.
         pictures: `originals`, `reconstructions`, `samples` → the first few images, uint8; and what `streams.strips` names.
         missing: Stream → the value of its metrics, where the checkpoint can have no such stream.
+        range_errors: Of the first images, see `streams.range_check`; None where they were not compared.
         notes: Stream → what a reader of its metrics must know, a sentence each.
         is_noise_floor: The samples are real images, and there is nothing else.
         factor_scores: Scores of disentanglement; None where the images have no factors, or the protocol does not ask.
@@ -102,6 +109,7 @@ class EvaluationSummary:
     not_finite: Mapping[StreamName, int] = field(default_factory=dict)
     pictures: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     missing: Mapping[StreamName, MetricValue] = field(default_factory=dict)
+    range_errors: Float32 | None = None
     notes: Mapping[StreamName, tuple[str, ...]] = field(default_factory=dict)
     is_noise_floor: bool = False
     factor_scores: FactorScores | None = None
@@ -162,16 +170,32 @@ def _which_are_not_finite(summary: EvaluationSummary, stream: StreamName) -> str
 
 
 def outside_warnings(summary: EvaluationSummary, stream: StreamName) -> tuple[str, ...]:
-    """Say so where a decoder gives more than a few values outside [0, 1]: logits or another range score plausibly."""
+    """Say so where a decoder gives more than a few values outside [0, 1]: logits or another range score plausibly.
+
+    Of reconstructions also where nothing is outside, and images in [-1, 1] would come back much better.
+    """
+    better = _signed_is_better(summary) if stream == "reconstructions" else None
     outside = summary.values.get(f"{stream}/outside")
     if outside is None or not outside.mean[0] > MOST_OUTSIDE:
-        return ()
+        return () if better is None else (better,)
+    guess = _guess(summary, stream)
     warning = (
         f"{outside.mean[0]:.1%} of the values that the decoder gives for {IN_WORDS[stream]} lie outside [0, 1]; features, "
-        "PSNR and cross-entropy see them clamped. If it gives logits or another range, say so in vaeval.yaml"
-        f"{_guess(summary, stream)}."
+        f"PSNR and cross-entropy see them clamped. If it gives logits or another range, say so in vaeval.yaml{guess}."
     )
-    return (warning,)
+    return (warning,) if guess or better is None else (warning, better)
+
+
+def _signed_is_better(summary: EvaluationSummary) -> str | None:
+    if summary.range_errors is None:
+        return None
+    as_it_is, signed, of_mean = (float(error) for error in summary.range_errors)
+    if not (signed < BETTER_BY * as_it_is and signed < GOOD_ENOUGH * of_mean):
+        return None
+    return (
+        f"The first images come back with {signed / as_it_is:.0%} of the squared error if the networks get them in [-1, 1]. If "
+        "that is what they were trained on, say so in vaeval.yaml: `image_range: [-1, 1]`."
+    )
 
 
 def _guess(summary: EvaluationSummary, stream: StreamName) -> str:
