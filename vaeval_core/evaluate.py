@@ -154,7 +154,7 @@ def merge_shards(
     values: dict[str, ValueStream] = {}
     pictures: dict[str, list[NDArray[Any]]] = {}
     num_classes, num_factors, codes, has_latents = 0, 0, None, False
-    spatial: FeatureSummary | None = None
+    num_spatial, num_places = 0, 0
     fits = FactsOfFits()
     range_errors = None
     for shard in shards:
@@ -171,8 +171,8 @@ def merge_shards(
         if "samples/logits" in shard:
             num_classes = shard["samples/logits"].shape[1]
         if "samples/spatial" in shard:
-            spatial = spatial or FeatureSummary(counts["samples"], shard["samples/spatial"].shape[1])
-            spatial.push(shard["samples/spatial"])
+            num_rows, num_places = shard["samples/spatial"].shape
+            num_spatial += num_rows
         if "codes" in shard:
             counted = CodeCounts.from_rows(shard["codes"], int(shard["codes/size"][0]))
             codes = counted if codes is None else codes.merge(counted)
@@ -189,7 +189,8 @@ def merge_shards(
             raise incomplete(f"{seen[stream]} {stream}", count)
     features = {stream: collector for stream, collector in features.items() if stream not in missing}
     latents = Latents(shards, protocol.seed) if has_latents else None
-    of_places = None if spatial is None else complete(spatial, counts["samples"])
+    if num_places and num_spatial != counts["samples"]:
+        raise incomplete(f"spatial features of {num_spatial} samples", counts["samples"])
     return EvaluationSummary(
         counts=counts,
         num_values=math.prod(protocol.image_shape),
@@ -198,10 +199,7 @@ def merge_shards(
         logits={"samples": ShardRows(shards, "samples/logits", (counts["samples"], num_classes))}
         if num_classes
         else {},
-        spatial=of_places,
-        spatial_rows=None
-        if of_places is None
-        else ShardRows(shards, "samples/spatial", (of_places.count, of_places.mean.size)),
+        spatial_rows=ShardRows(shards, "samples/spatial", (num_spatial, num_places)) if num_places else None,
         partners={"interpolations": path_ends(protocol)} if "interpolations" in counts else {},
         values={name: collector.summary() for name, collector in values.items()},
         image_values=ImageValues(shards),

@@ -68,8 +68,10 @@ def merge_reference(shards: Iterable[ShardArrays], protocol: Protocol) -> ShardA
             spatial = spatial or FeatureSummary(protocol.num_reference, shard[SPATIAL].shape[1])
             spatial.push(shard[SPATIAL])
     merged = fit_gaussian(complete(features, protocol.num_reference)).to_arrays()
+    del features  # a scatter matrix each: not to be held while the statistics are made
     if spatial is not None:
         merged |= spatial_arrays(fit_gaussian(complete(spatial, protocol.num_reference)).to_arrays())
+        del spatial
     return merged | statistics_arrays(reference_rows(shards, protocol), protocol.reference_statistics)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import tracemalloc
 from fractions import Fraction
 
 import numpy as np
@@ -58,6 +59,32 @@ def test_merged_feature_moments_are_those_of_all_rows_in_any_order(sizes: list[i
         np.testing.assert_allclose(merged.mean, together.mean(axis=0), rtol=1e-12, atol=1e-12)
         if len(together) > 1:
             np.testing.assert_allclose(merged.covariance, exact_covariance(together), rtol=1e-12, atol=lost_to(offset))
+
+
+def test_merging_in_place_changes_no_bit_and_takes_no_memory_of_its_own() -> None:
+    rng = np.random.default_rng(0)
+    parts = [rng.normal(size=(size, 500)) for size in (7, 300, 41)]
+    fresh, in_place = FeatureMoments.empty(500), FeatureMoments.empty(500)
+    for part in parts:
+        fresh = fresh.merge(FeatureMoments.from_rows(part))
+        in_place = in_place.merge(FeatureMoments.from_rows(part), reuse=True)
+    np.testing.assert_array_equal(fresh.scatter, in_place.scatter)
+    np.testing.assert_array_equal(fresh.mean, in_place.mean)
+    more = FeatureMoments.from_rows(parts[0])
+    tracemalloc.start()
+    try:
+        in_place.merge(more, reuse=True)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < in_place.scatter.nbytes / 4
+
+
+def test_merging_leaves_both_sides_as_they_are_unless_told_otherwise() -> None:
+    one, other = (FeatureMoments.from_rows(rows_for([5], offset)[0]) for offset in (0.0, 3.0))
+    before = one.scatter.copy(), other.scatter.copy()
+    one.merge(other)
+    np.testing.assert_array_equal((one.scatter, other.scatter), before)
 
 
 @settings(deadline=None, max_examples=40)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from scipy import linalg
@@ -9,6 +12,7 @@ from scipy import linalg
 from vaeval_core.accumulators.feature_moments import FeatureMoments
 from vaeval_core.accumulators.feature_rows import FeatureRows
 from vaeval_core.errors import InvalidInput, TooFewImages
+from vaeval_core.metrics.fidelity import frechet_distance
 from vaeval_core.metrics.frechet import fit_gaussian, squared_frechet_distance
 from vaeval_core.metrics.frechet_jackknife import FrechetJackknife, frechet_jackknife, second_order_variance
 from vaeval_core.metrics.gaussian_fit import GaussianFit
@@ -225,3 +229,28 @@ def test_pieces_of_any_size_give_the_same(cuts: list[int]) -> None:
     cut = frechet_jackknife(features, np.split(rows, cuts), reference)
     np.testing.assert_allclose(cut.influence, whole.influence, rtol=1e-12, atol=1e-12 * np.abs(whole.influence).max())
     assert cut.std_error == pytest.approx(whole.std_error, rel=1e-12)
+
+
+def test_the_memory_of_a_distance_with_its_error_does_not_grow_with_the_number_of_images() -> None:
+    """A few matrices of the size of the covariance, and eight bytes an image for what each does."""
+    dimension, peaks = 160, []
+    reference = gaussian_reference(dimension)
+
+    class Drawn:
+        """Features that are never all there."""
+
+        def __init__(self, count: int) -> None:
+            self.shape = (count, dimension)
+
+        def __iter__(self) -> Iterator[np.ndarray]:
+            few = np.random.default_rng(0).normal(size=(500, dimension)).astype(np.float32)
+            return (np.roll(few, number, axis=1) for number in range(self.shape[0] // 500))
+
+    for count in (2000, 20_000):
+        tracemalloc.start()
+        try:
+            frechet_distance(Drawn(count), reference)
+            peaks.append(tracemalloc.get_traced_memory()[1] - 3 * 8 * count)
+        finally:
+            tracemalloc.stop()
+    assert peaks[1] < 1.1 * peaks[0]

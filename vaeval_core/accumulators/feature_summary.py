@@ -36,4 +36,4 @@ class FeatureSummary:
         if isinstance(self._summary, FeatureRows):
             self._summary = self._summary.merge(FeatureRows.from_rows(block))
         else:
-            self._summary = self._summary.merge(FeatureMoments.from_rows(block))
+            self._summary = self._summary.merge(FeatureMoments.from_rows(block), reuse=True)

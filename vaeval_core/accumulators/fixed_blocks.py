@@ -35,7 +35,7 @@ class FixedBlocks:
         self._num_pending += len(rows)
         if self._num_pending < self._size:
             return
-        joined = np.concatenate(self._pending)
+        joined = self._joined()
         whole = len(joined) // self._size * self._size
         self._pending, self._num_pending = [joined[whole:]], len(joined) - whole
         for start in range(0, whole, self._size):
@@ -44,6 +44,10 @@ class FixedBlocks:
     def rest(self) -> Iterator[NDArray[Any]]:
         """Give what is left, if anything: the last, shorter block."""
         if self._num_pending:
-            joined = np.concatenate(self._pending)
+            joined = self._joined()
             self._pending, self._num_pending = [], 0
             yield joined
+
+    def _joined(self) -> NDArray[Any]:
+        pieces = [piece for piece in self._pending if len(piece)]
+        return pieces[0] if len(pieces) == 1 else np.concatenate(self._pending)

@@ -72,8 +72,8 @@ class EvaluationSummary:
         rows: Stream → its features one by one, for metrics that look at each; read anew from the shards each time.
         logits: Stream → its logits likewise, where the protocol asks for them and the extractor has them.
         partners: Stream → for paths between real images, the number of the image at the end of each.
-        spatial: Spatial features of samples, merged, where the protocol asks for them and the extractor has them.
-        spatial_rows: The same one by one.
+        spatial_rows: Spatial features of samples one by one, where the protocol asks for them and the extractor has them.
+            The one metric of them sums them itself: their scatter takes the memory of another matrix.
         spatial_reference: The Gaussian of those of real images; None where it is not known.
         real: The reference one by one; None until there is something to compare with.
         without_real: Why `real` is None, as a metric says it that needs it.
@@ -97,7 +97,6 @@ class EvaluationSummary:
     rows: Mapping[StreamName, FeatureBlocks] = field(default_factory=dict)
     logits: Mapping[StreamName, FeatureBlocks] = field(default_factory=dict)
     partners: Mapping[StreamName, Int64] = field(default_factory=dict)
-    spatial: FeatureMoments | FeatureRows | None = None
     spatial_rows: FeatureBlocks | None = None
     spatial_reference: GaussianFit | None = None
     real: ReferenceRows | None = None

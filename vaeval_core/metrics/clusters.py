@@ -39,17 +39,16 @@ def find_clusters(blocks: CheckedBlocks, number: int, *, seed: int) -> Float64:
     centres = _seeds(_random_rows(blocks, number * ROWS_PER_SEED, words), number, words)
     previous = np.full(blocks.shape[0], -1)
     for _ in range(MOST_ROUNDS):
-        members = assign(blocks, centres)
+        members, means = _assign_with_means(blocks, centres)
         if np.array_equal(members, previous):
             break
-        previous = members
-        centres = _means(blocks, members, centres)
+        previous, centres = members, means
     return centres
 
 
 def assign(blocks: CheckedBlocks, centres: Float64) -> Int64:
     """Number of the nearest centre of every row, the first of equals, (n,)."""
-    return np.concatenate([distances.argmin(axis=1) for distances in _squared_distances(blocks, centres)])
+    return np.concatenate([distances.argmin(axis=1) for _, distances in _squared_distances(blocks, centres)])
 
 
 def assign_left_out(blocks: CheckedBlocks, centres: Float64, members: Int64) -> Int64:
@@ -60,7 +59,7 @@ def assign_left_out(blocks: CheckedBlocks, centres: Float64, members: Int64) -> 
     sizes = np.bincount(members, minlength=len(centres))[members]
     factors = np.where(sizes > 1, np.square(sizes / np.maximum(sizes - 1, 1)), np.inf)
     start, moved = 0, []
-    for distances in _squared_distances(blocks, centres):
+    for _, distances in _squared_distances(blocks, centres):
         rows = np.arange(len(distances))
         own = members[start : start + len(rows)]
         # A row that is its cluster is at distance 0, and 0 · ∞ is no number.
@@ -70,24 +69,32 @@ def assign_left_out(blocks: CheckedBlocks, centres: Float64, members: Int64) -> 
     return np.concatenate(moved)
 
 
-def _squared_distances(blocks: CheckedBlocks, centres: Float64) -> Iterator[Float64]:
+def _squared_distances(blocks: CheckedBlocks, centres: Float64) -> Iterator[tuple[Float64, Float64]]:
+    """Blocks of rows, and their squared distances to the centres."""
     origin = centres.mean(axis=0)
     centred = centres - origin
     squared_norms = np.einsum("ij,ij->i", centred, centred)
     for block in blocks:
         rows = block - origin
         distances = np.einsum("ij,ij->i", rows, rows)[:, np.newaxis] + squared_norms - 2 * (rows @ centred.T)
-        yield np.maximum(distances, 0)
+        yield block, np.maximum(distances, 0)
 
 
-def _means(blocks: CheckedBlocks, members: Int64, centres: Float64) -> Float64:
-    """Mean of the members of each cluster; a centre without members stays where it is."""
+def _assign_with_means(blocks: CheckedBlocks, centres: Float64) -> tuple[Int64, Float64]:
+    """What `assign` gives, and the mean of the members of each cluster, from one reading of the rows.
+
+    A centre without members stays where it is.
+    """
     totals = np.zeros_like(centres)
-    for start, block in blocks.starting_at(0):
-        is_member = members[start : start + len(block)] == np.arange(len(centres))[:, np.newaxis]
+    parts = []
+    for block, distances in _squared_distances(blocks, centres):
+        nearest = distances.argmin(axis=1)
+        parts.append(nearest)
+        is_member = nearest == np.arange(len(centres))[:, np.newaxis]
         totals += is_member.astype(np.float64) @ block
+    members = np.concatenate(parts)
     counts = np.bincount(members, minlength=len(centres))[:, np.newaxis]
-    return np.where(counts, totals / np.maximum(counts, 1), centres)
+    return members, np.where(counts, totals / np.maximum(counts, 1), centres)
 
 
 def _random_rows(blocks: CheckedBlocks, most: int, words: np.random.Philox) -> Float64:

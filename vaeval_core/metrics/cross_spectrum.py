@@ -66,10 +66,11 @@ def nuclear_norm(features: FeatureMoments | FeatureRows, reference: GaussianFit)
     if isinstance(features, FeatureRows):
         product = centred_rows(features) @ reference.factor.T
         gram = product @ product.T if len(product) <= product.shape[1] else product.T @ product
-        squares = scipy.linalg.eigvalsh(gram)[-rank:]
+        squares = scipy.linalg.eigvalsh(gram.T, overwrite_a=True)[-rank:]  # its own transpose, in LAPACK's order
     else:
-        squares = scipy.linalg.eigvalsh(_between_factors(features.covariance, reference.factor), lower=False)[-rank:]
         possible = _largest_possible(features.covariance, reference.factor)
+        matrix = _between_factors(features.covariance, reference.factor)
+        squares = scipy.linalg.eigvalsh(matrix, lower=False, overwrite_a=True)[-rank:]
     if _are_rounding(squares, possible).any():
         return cross_spectrum(features, reference).nuclear_norm
     return float(np.sqrt(squares).sum())
@@ -80,28 +81,43 @@ def cross_spectrum(features: FeatureMoments | FeatureRows, reference: GaussianFi
     if isinstance(features, FeatureRows):
         return _spectrum_of_rows(features, reference)
     rank = _rank(features, reference)
-    matrix = _between_factors(features.covariance, reference.factor)
-    squares, vectors = (array[..., -rank:] for array in scipy.linalg.eigh(matrix, lower=False))
-    is_lost = _are_rounding(squares, _largest_possible(features.covariance, reference.factor))
+    possible = _largest_possible(features.covariance, reference.factor)
+    squares, vectors = (
+        array[..., -rank:]
+        for array in scipy.linalg.eigh(
+            _between_factors(features.covariance, reference.factor), lower=False, overwrite_a=True
+        )
+    )
+    is_lost = _are_rounding(squares, possible)
     lost = 0.0
     if is_lost.any():
         lost = float(
             scipy.linalg.svdvals(_factor(features.covariance) @ (reference.factor.T @ vectors[:, is_lost])).sum()
         )
+    vectors = vectors[:, ~is_lost]
     values = np.sqrt(squares[~is_lost])
-    directions = reference.factor.T @ (vectors[:, ~is_lost] / np.sqrt(values))
-    return CrossSpectrum(float(values.sum()) + lost, values, directions=directions.astype(np.float32))
+    vectors /= np.sqrt(values)
+    directions = (reference.factor.T @ vectors).astype(np.float32)
+    return CrossSpectrum(float(values.sum()) + lost, values, directions=directions)
 
 
 def _spectrum_of_rows(features: FeatureRows, reference: GaussianFit) -> CrossSpectrum:
     product = centred_rows(features) @ reference.factor.T
     rank = _rank(features, reference)
-    squares, vectors = (array[..., -rank:] for array in scipy.linalg.eigh(product @ product.T))
+    gram = product @ product.T
+    squares, vectors = (array[..., -rank:] for array in scipy.linalg.eigh(gram.T, overwrite_a=True))
+    del gram
     is_lost = _are_rounding(squares)
-    lost = float(scipy.linalg.svdvals(vectors[:, is_lost].T @ product).sum()) if is_lost.any() else 0.0
+    lost = 0.0
+    if is_lost.any():
+        lost = float(scipy.linalg.svdvals(vectors[:, is_lost].T @ product).sum())
+    del product
+    vectors = vectors[:, ~is_lost]
     values = np.sqrt(squares[~is_lost])
     # vₖᵀ B x of row i is √(n - 1) Uᵢₖ sₖ: no division, however small a value is.
-    of_rows = np.sqrt(features.count - 1) * vectors[:, ~is_lost] * np.sqrt(values)
+    of_rows = vectors
+    of_rows *= np.sqrt(features.count - 1)
+    of_rows *= np.sqrt(values)
     return CrossSpectrum(float(values.sum()) + lost, values, of_rows=of_rows)
 
 
@@ -147,13 +163,16 @@ def _factor(covariance: Float64) -> Float64:
     return factor if factor.diagonal().min() ** 2 > least else covariance_factor(covariance)
 
 
+def _is_upper_triangular(factor: Float64) -> bool:
+    return not any(row[:number].any() for number, row in enumerate(factor))
+
+
 def _between_factors(covariance: Float64, factor: Float64) -> Float64:
-    """B Σ Bᵀ, of which the upper triangle counts."""
+    """B Σ Bᵀ, of which the upper triangle counts; Σ may be overwritten."""
     rows, columns = factor.shape
-    if rows == columns and not np.tril(factor, -1).any():
-        matrix, problem = scipy.linalg.lapack.dsygst(
-            covariance, factor, itype=2, lower=0
-        )  # a third of the multiplications
+    if rows == columns and _is_upper_triangular(factor):
+        # A third of the multiplications, in the place of the covariance, which is its own transpose.
+        matrix, problem = scipy.linalg.lapack.dsygst(covariance.T, factor, itype=2, lower=0, overwrite_a=1)
         if problem:
             raise ValueError(f"LAPACK refused argument {-problem} of dsygst.")
         return np.asarray(matrix)

@@ -74,12 +74,17 @@ class CheckedBlocks:
 
     def starting_at(self, first: int) -> Iterator[tuple[int, Float64]]:
         """The blocks from row `first` on, a multiple of `ROWS_PER_BLOCK`, each with the number of its first row."""
+        for start, block in self.as_they_are(first):
+            yield start, np.asarray(block, dtype=np.float64)
+
+    def as_they_are(self, first: int = 0) -> Iterator[tuple[int, NDArray[Any]]]:
+        """As `starting_at`, in the type that the rows came in; they may be a part of the caller's array."""
         start = 0
         for block in self._raw_blocks():
             if not self._is_known_finite and not np.isfinite(block).all():
                 raise self._not_finite()
             if start >= first:
-                yield start, np.asarray(block, dtype=np.float64)
+                yield start, block
             start += len(block)
         self._is_known_finite = True
 

@@ -35,7 +35,7 @@ def fit_gaussian(features: FeatureMoments | FeatureRows) -> GaussianFit:
     require_usable(features)
     if isinstance(features, FeatureRows):
         return GaussianFit(features.count, features.mean, centred_rows(features))
-    return GaussianFit(features.count, features.mean, covariance_factor(features.covariance))
+    return GaussianFit(features.count, features.mean, covariance_factor(features.covariance, reuse=True))
 
 
 def squared_frechet_distance(features: FeatureMoments | FeatureRows, reference: GaussianFit) -> float:

@@ -131,17 +131,23 @@ def second_order_variance(features: FeatureMoments | FeatureRows, values: Float6
     """
     if isinstance(features, FeatureRows):
         factor = centred_rows(features)
-        squared_trace = float(np.square(factor @ factor.T).sum())
+        squared_trace = _sum_of_squares(factor @ factor.T)
     else:
-        squared_trace = float(np.square(features.covariance).sum())
-    harmonic = np.outer(values, values) / np.add.outer(values, values)
-    pairs = float(np.square(harmonic).sum() + np.square(values / 2).sum())
+        squared_trace = _sum_of_squares(features.covariance)
+    harmonic = np.outer(values, values)
+    harmonic /= np.add.outer(values, values)
+    pairs = _sum_of_squares(harmonic) + float(np.square(values / 2).sum())
     return (2 * squared_trace + pairs) / features.count**2
 
 
 def is_calibrated(count: int, dimension: int) -> bool:
     """Whether there are images enough for error and bias to be known; if not, the error is on the safe side."""
     return count >= 2 * dimension
+
+
+def _sum_of_squares(matrix: Float64) -> float:
+    """Of all entries, in the place of the matrix: it has d² of them."""
+    return float(np.square(matrix, out=matrix).sum())
 
 
 def _changes(

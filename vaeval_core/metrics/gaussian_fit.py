@@ -69,16 +69,20 @@ def centred_rows(features: FeatureRows) -> Float64:
     return centred
 
 
-def covariance_factor(covariance: Float64) -> Float64:
+def covariance_factor(covariance: Float64, *, reuse: bool = False) -> Float64:
     """A factor of a covariance (d, d): upper triangular (d, d), or (rank, d) where the covariance is singular.
+
+    With `reuse` the covariance is not needed any more, and is overwritten.
 
     Eigenvalues within rounding of 0 are taken for 0. Left in, each would count with its square root, 10⁻⁸ of the largest.
     """
-    eigenvalues, eigenvectors = scipy.linalg.eigh(covariance)
+    # LAPACK overwrites only what has its order of axes; a covariance is its own transpose.
+    eigenvalues, eigenvectors = scipy.linalg.eigh(covariance.T, overwrite_a=reuse)
     is_positive = eigenvalues > len(covariance) * np.finfo(np.float64).eps * eigenvalues[-1]
     is_positive[-1] = True  # never without a row: a covariance of 0 has the factor 0
     scales = np.sqrt(np.clip(eigenvalues[is_positive], 0, None))
-    factor: Float64 = scales[:, np.newaxis] * eigenvectors[:, is_positive].T
+    eigenvectors = eigenvectors[:, is_positive]
+    factor: Float64 = np.multiply(eigenvectors, scales, out=eigenvectors).T
     if len(factor) == len(covariance):
         factor = scipy.linalg.qr(factor, mode="r")[0]
     return factor

@@ -7,16 +7,18 @@ Rows are taken relative to an origin, the mean of the reference, before they are
 A large common offset would cost all digits of the first formula; relative to the mean it costs none.
 
 Blocks have a fixed size and place, so a product has the same bits however the rows arrive. Nothing here grows with the
-number of rows: at 2048 features `BLOCKS_AT_A_TIME` blocks on the left, 16 MiB each, and one on the right are held beside their
-products.
+number of rows: at 2048 features `BLOCKS_AT_A_TIME` blocks on the left, 8 MiB each as float32, are held beside one of either
+side relative to the origin, 16 MiB each, and their products.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vaeval_core.metrics.feature_blocks import ROWS_PER_BLOCK, CheckedBlocks
 from vaeval_core.types import Float64
@@ -31,7 +33,7 @@ class CentredBlock:
 
     Attributes:
         start: Number of the first row.
-        rows: x′ = x - o, (r, d) float64.
+        rows: x′ = x - o, (r, d) float64; valid until the next pair of blocks is asked for.
         squared_norms: |x′|², (r,).
         projections: x′·o, (r,).
     """
@@ -81,70 +83,93 @@ def mean_row(blocks: CheckedBlocks) -> Float64:
 
 def pairs_within(blocks: CheckedBlocks, origin: Float64) -> Iterator[PairBlock]:
     """Blocks of pairs i ≤ j of the rows of one set, and on the diagonal i > j, too."""
+    room = _room_for_one(blocks)
     for held in _held(blocks, origin):
-        for number, right in enumerate(held.blocks):
+        for number in range(len(held)):
+            right = held.block(number, room)
             yield from held.products(right, first=number)
             yield PairBlock(right, right, right.rows @ right.rows.T, is_diagonal=True)
         if held.end < blocks.shape[0]:
-            for right in _centred(blocks, origin, first=held.end):
-                yield from held.products(right)
+            for start, raw in blocks.as_they_are(held.end):
+                yield from held.products(_relative(start, raw, origin, room))
 
 
 def pairs_between(left_blocks: CheckedBlocks, right_blocks: CheckedBlocks, origin: Float64) -> Iterator[PairBlock]:
     """Blocks of all pairs of a row of one set and a row of another."""
+    room = _room_for_one(right_blocks)
     for held in _held(left_blocks, origin):
-        for right in _centred(right_blocks, origin):
-            yield from held.products(right)
+        for start, raw in right_blocks.as_they_are():
+            yield from held.products(_relative(start, raw, origin, room))
 
 
 class _Held:
-    """Consecutive blocks on the left, as one matrix: one large product is faster than several small ones."""
+    """Consecutive blocks on the left, as they came: float32 takes half the memory of what is multiplied.
 
-    def __init__(self, start: int, height: int, dimension: int) -> None:
-        self.end = start + height
-        self.blocks: list[CentredBlock] = []
-        self._start = start
-        self._rows = np.empty((height, dimension))
-        self._room = np.empty((height, ROWS_PER_BLOCK))
+    To take the origin from them again for each block on the right costs a thirtieth of the product.
 
-    def add(self, block: CentredBlock) -> None:
-        rows = self._rows[self._place(block)]
-        rows[:] = block.rows
-        self.blocks.append(replace(block, rows=rows))
+    Args:
+        origin: What rows are taken relative to.
+        room: Where a left block goes while it is multiplied, (`ROWS_PER_BLOCK`, d).
+    """
+
+    def __init__(self, origin: Float64, room: Float64) -> None:
+        self.end = 0
+        self._origin = origin
+        self._room = room
+        self._products = np.empty(ROWS_PER_BLOCK * ROWS_PER_BLOCK)
+        self._raw: list[NDArray[Any]] = []
+        self._facts: list[tuple[int, Float64, Float64]] = []
+
+    def __len__(self) -> int:
+        return len(self._raw)
+
+    def add(self, start: int, raw: NDArray[Any]) -> None:
+        """Hold a block, whose first row has that number."""
+        block = _relative(start, raw, self._origin, self._room)
+        self._raw.append(raw)
+        self._facts.append((start, block.squared_norms, block.projections))
+        self.end = start + len(raw)
+
+    def clear(self) -> None:
+        """Hold nothing, to begin again."""
+        self._raw.clear()
+        self._facts.clear()
 
     def products(self, right: CentredBlock, *, first: int | None = None) -> Iterator[PairBlock]:
         """The pairs of the held blocks, or of the first few of them, with one on the right."""
-        lefts = self.blocks[:first]
-        height = sum(len(left.rows) for left in lefts)
-        # The last block on the right is narrower: its products lie close together, as those of a whole one do.
-        room = self._room.reshape(-1)[: height * len(right.rows)].reshape(height, len(right.rows))
-        np.matmul(self._rows[:height], right.rows.T, out=room)
-        for left in lefts:
-            yield PairBlock(left, right, room[self._place(left)])
+        for number in range(len(self) if first is None else first):
+            left = self.block(number, self._room)
+            shape = len(left.rows), len(right.rows)
+            products = self._products[: shape[0] * shape[1]].reshape(shape)
+            yield PairBlock(left, right, np.matmul(left.rows, right.rows.T, out=products))
 
-    def _place(self, block: CentredBlock) -> slice:
-        return slice(block.start - self._start, block.start - self._start + len(block.rows))
+    def block(self, number: int, room: Float64) -> CentredBlock:
+        """A held block, in that room."""
+        start, squared_norms, projections = self._facts[number]
+        raw = self._raw[number]
+        rows = np.subtract(raw, self._origin, out=room[: len(raw)])
+        return CentredBlock(start, rows, squared_norms, projections)
 
 
 def _held(blocks: CheckedBlocks, origin: Float64) -> Iterator[_Held]:
-    num_rows, dimension = blocks.shape
-    held = None
-    for block in _centred(blocks, origin):
-        if held is None:
-            height = min(BLOCKS_AT_A_TIME * ROWS_PER_BLOCK, num_rows - block.start)
-            held = _Held(block.start, height, dimension)
-        held.add(block)
-        if len(held.blocks) == BLOCKS_AT_A_TIME:
+    """All rows in turn; what was given before is not valid any more."""
+    held = _Held(origin, _room_for_one(blocks))
+    for start, raw in blocks.as_they_are():
+        held.add(start, raw)
+        if len(held) == BLOCKS_AT_A_TIME:
             yield held
-            held = None
-    if held is not None:
+            held.clear()
+    if len(held):
         yield held
 
 
-def _centred(blocks: CheckedBlocks, origin: Float64, *, first: int = 0) -> Iterator[CentredBlock]:
-    for start, block in blocks.starting_at(first):
-        rows = block - origin
-        yield CentredBlock(start, rows, np.einsum("ij,ij->i", rows, rows), rows @ origin)
+def _room_for_one(blocks: CheckedBlocks) -> Float64:
+    return np.empty((min(ROWS_PER_BLOCK, blocks.shape[0]), blocks.shape[1]))
+
+
+def _relative(start: int, raw: NDArray[Any], origin: Float64, room: Float64) -> CentredBlock:
+    rows = np.subtract(raw, origin, out=room[: len(raw)])
+    return CentredBlock(start, rows, np.einsum("ij,ij->i", rows, rows), rows @ origin)
 
 
 def rounding_share(dimension: int) -> float:

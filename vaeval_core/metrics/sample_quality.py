@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from vaeval_core.accumulators.feature_summary import FeatureSummary
 from vaeval_core.errors import InvalidInput
 from vaeval_core.evaluation_result import MetricValue
 from vaeval_core.metrics.base import EvaluationSummary, outside_warnings, unusable
@@ -151,19 +152,22 @@ def inception(samples: Samples) -> MetricValue:
 def spatial_distance(samples: Samples) -> MetricValue:
     """sFID: the distance of `fid` between spatial features."""
     summary = samples.summary
-    if summary.spatial is None:
+    if summary.spatial_rows is None:
         return MetricValue.not_applicable(NO_SPATIAL_FEATURES)
     if summary.spatial_reference is None:
         return MetricValue.not_applicable(NO_SPATIAL_REFERENCE)
-    if not np.isfinite(summary.spatial.mean).all():
+    collector = FeatureSummary(*summary.spatial_rows.shape)
+    for rows in summary.spatial_rows:
+        collector.push(rows)
+    spatial = collector.features()
+    if not np.isfinite(spatial.mean).all():
         return MetricValue(
             value=None,
-            num_images=summary.spatial.count,
+            num_images=spatial.count,
             kind="nan",
             reason="The extractor gave spatial features of samples that are not finite.",
         )
-    rows = None if summary.spatial_rows is None else as_blocks(summary.spatial_rows, "spatial")
-    return frechet_value(summary.spatial, rows, summary.spatial_reference)
+    return frechet_value(spatial, as_blocks(summary.spatial_rows, "spatial"), summary.spatial_reference)
 
 
 def distance_infinity(samples: Samples) -> MetricValue:

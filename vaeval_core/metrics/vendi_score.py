@@ -60,9 +60,10 @@ def vendi_score(features: Features, *, order: float = 1.0) -> MetricValue:
     count, dimension = blocks.shape
     if order != 1 or count <= ROWS_PER_DIMENSION * dimension:
         matrix = _similarities(blocks) if count < dimension else _second_moments(blocks)
-        eigenvalues = scipy.linalg.eigvalsh(matrix, overwrite_a=True)
+        # LAPACK overwrites only what has its order of axes; the matrix is its own transpose.
+        eigenvalues = scipy.linalg.eigvalsh(matrix.T, overwrite_a=True)
         return MetricValue.of(_score(eigenvalues, order), num_images=count)
-    eigenvalues, eigenvectors = scipy.linalg.eigh(_second_moments(blocks), overwrite_a=True)
+    eigenvalues, eigenvectors = scipy.linalg.eigh(_second_moments(blocks).T, overwrite_a=True)
     score = _score(eigenvalues, order)
     influence = score * _influence_on_entropy(blocks, eigenvalues, eigenvectors)
     reason = unreliable(influence)
@@ -116,7 +117,8 @@ def _influence_on_entropy(blocks: CheckedBlocks, eigenvalues: Float64, eigenvect
 def _similarities(blocks: CheckedBlocks) -> Float64:
     """K / n, (n, n)."""
     rows = np.concatenate(list(_normalised(blocks)))
-    similarities: Float64 = rows @ rows.T / len(rows)
+    similarities: Float64 = rows @ rows.T
+    similarities /= len(rows)
     return similarities
 
 
