@@ -44,10 +44,12 @@ def gc(
     from scheduler.orphans import delete_orphans, find_orphans
     from scheduler.settings import Settings
 
+    num_kept = 0
     with open_application(Settings.from_environment()) as application:
         orphans = find_orphans(application.reads, application.artifacts, older_than=timedelta(hours=older_than))
         if delete:
-            delete_orphans(application.reads, application.artifacts, orphans)
+            removed = delete_orphans(application.reads, application.artifacts, orphans)
+            orphans, num_kept = removed, len(orphans) - len(removed)
         old = application.recovery.forget_history(history) if delete else application.reads.old_history(history)
     total = sum(orphan.size for orphan in orphans)
     if as_json:
@@ -62,10 +64,13 @@ def gc(
         ]
         now = datetime.now(UTC)
         rows = [
-            (orphan.key, size(orphan.size), duration((now - orphan.modified).total_seconds())) for orphan in orphans
+            (orphan.key, size(orphan.size), duration((now - (orphan.modified or now)).total_seconds()))
+            for orphan in orphans
         ]
         rendering.table(columns, rows)
     found = f"{count(len(orphans), 'file')} that nobody needs, {size(total)}"
+    if num_kept:
+        rendering.note(f"{count(num_kept, 'file')} came to be needed meanwhile and stayed.")
     if not orphans:
         rendering.note(f"No file older than {older_than:g} h that nobody needs.")
     elif delete:

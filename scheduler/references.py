@@ -93,7 +93,11 @@ def store_reference(
         source=source,
         file=file,
     )
-    return entry, references.add(entry)
+    is_new = references.add(entry)
+    # Once more: the one that was there may have been removed in between.
+    if not artifacts.exists(file.key):
+        artifacts.write_arrays(file.key, reference.to_arrays())
+    return entry, is_new
 
 
 def find_reference(word: str, *, references: ReferenceStore, artifacts: ArtifactStore) -> ImportedReference:

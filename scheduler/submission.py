@@ -224,19 +224,15 @@ def register(
     """
     sets = [images] if noise_floor_images is None else [images, noise_floor_images]
     manifests = {each.digest: manifest for each in sets if (manifest := each.manifest()) is not None}
+    # Written again where it is there already: an old one, needed by nobody until now, may be about to be removed.
     for digest, manifest in manifests.items():
-        _store_manifest(stores.artifacts, digest, manifest)
+        stores.artifacts.write_bytes(manifest_key(digest), manifest)
     receipt = stores.submissions.submit(requests)
-    # Once more: an old one, needed by nobody until now, may have been removed in between.
+    # Once more: it may have been removed in between.
     for digest, manifest in manifests.items():
-        _store_manifest(stores.artifacts, digest, manifest)
+        if not stores.artifacts.exists(manifest_key(digest)):
+            stores.artifacts.write_bytes(manifest_key(digest), manifest)
     return receipt
-
-
-def _store_manifest(artifacts: ManifestFiles, digest: str, manifest: bytes) -> None:
-    key = manifest_key(digest)
-    if not artifacts.exists(key):
-        artifacts.write_bytes(key, manifest)
 
 
 def announce(queue: WorkQueue, receipt: SubmissionReceipt | RetryReceipt) -> None:

@@ -28,11 +28,15 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 
 from scheduler.settings import without_password
+from scheduler.store.artifact_keys import clock_key
 from scheduler.store.base import StoredFile
 from vaeval_core.errors import FileLost, InvalidInput, StorageFailed
 
 DTYPES = ("float32", "float64", "int64", "uint8")
 """What an array may be made of."""
+
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
+"""Errors of disks on which a file cannot have two names."""
 
 _KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 """Folders and a name; no part begins with a dot, so none is «..» or hidden."""
@@ -45,12 +49,12 @@ class FoundFile:
     Attributes:
         key: Below the store's root; it may be that of a file that was never renamed, whose name begins with a dot.
         size: Bytes.
-        modified: When it was written, by the clock of the disk or service.
+        modified: When it was written, by the clock of the disk or service; None if that does not say.
     """
 
     key: str
     size: int
-    modified: datetime
+    modified: datetime | None
 
 
 class ArtifactStore:
@@ -190,18 +194,57 @@ class ArtifactStore:
             if not self._files.exists(self._root):
                 return
             for place, facts in self._files.find(self._root, detail=True).items():
-                key = place.removeprefix(self._root).lstrip("/")
-                modified: datetime = self._files.modified(place)
-                yield FoundFile(key, int(facts["size"]), modified if modified.tzinfo else modified.replace(tzinfo=UTC))
+                with suppress(FileNotFoundError):  # removed meanwhile
+                    key = place.removeprefix(self._root).lstrip("/")
+                    yield FoundFile(key, int(facts["size"]), self._modified(place))
 
-    def remove(self, file: FoundFile) -> None:
-        """Remove a file that `files` gave; one that is gone already is no error.
+    def now(self) -> datetime | None:
+        """The time by the clock that dates the files, which need not be this machine's; None if the store does not say.
+
+        A small file is written for it and removed.
+
+        Raises:
+            StorageFailed: It cannot be written.
+        """
+        place = f"{self._root.rstrip('/')}/{clock_key(secrets.token_hex(4))}"
+        with self._troubles("written", "a file to tell the time by"):
+            self._files.makedirs(self._root, exist_ok=True)
+            self._files.pipe_file(place, b"")
+            try:
+                return self._modified(place)
+            finally:
+                self._files.rm_file(place)
+
+    def remove(self, file: FoundFile) -> bool:
+        """Remove a file that `files` gave, unless somebody has written it again since.
+
+        Returns:
+            True if it is gone. In a folder this holds at the very moment: the file is put aside, looked at, and put back if
+            it is another one. On an object store there is a gap of one request between looking and removing.
 
         Raises:
             StorageFailed: It cannot be removed.
         """
-        with self._troubles("removed", file.key), suppress(FileNotFoundError):
-            self._files.rm_file(f"{self._root.rstrip('/')}/{file.key}")
+        place = f"{self._root.rstrip('/')}/{file.key}"
+        with self._troubles("removed", file.key):
+            try:
+                if self._folder is not None:
+                    return _remove_if_written_at(Path(place), file.modified)
+                if file.modified is None or self._modified(place) != file.modified:
+                    return False
+                self._files.rm_file(place)
+            except FileNotFoundError:  # gone already
+                pass
+            return True
+
+    def _modified(self, place: str) -> datetime | None:
+        try:
+            modified = self._files.modified(place)
+        except NotImplementedError:
+            return None
+        if not isinstance(modified, datetime):
+            return None
+        return modified if modified.tzinfo else modified.replace(tzinfo=UTC)
 
     @property
     def shown_url(self) -> str:
@@ -267,8 +310,30 @@ def _files_below(folder: Path) -> Iterator[FoundFile]:
             except FileNotFoundError:  # removed meanwhile
                 continue
             if stat.S_ISREG(facts.st_mode):
-                modified = datetime.fromtimestamp(facts.st_mtime, UTC)
-                yield FoundFile(path.relative_to(folder).as_posix(), facts.st_size, modified)
+                yield FoundFile(path.relative_to(folder).as_posix(), facts.st_size, _written_at(facts))
+
+
+def _written_at(facts: os.stat_result) -> datetime:
+    return datetime.fromtimestamp(facts.st_mtime, UTC)
+
+
+def _remove_if_written_at(path: Path, modified: datetime | None) -> bool:
+    """Whoever looks for the file meanwhile finds it, or none; never one that is about to go."""
+    aside = path.with_name(f".{path.name.lstrip('.')}.{secrets.token_hex(4)}")
+    path.rename(aside)
+    if modified is not None and _written_at(aside.lstat()) == modified:
+        aside.unlink()
+        return True
+    with suppress(FileExistsError):  # one was written in this moment
+        try:
+            os.link(aside, path)
+        except OSError as error:
+            if error.errno not in _NO_LINKS or path.exists():
+                raise
+            aside.rename(path)
+            return False
+    aside.unlink()
+    return False
 
 
 def _unless_missing(error: OSError) -> None:

@@ -38,6 +38,7 @@ from scheduler.store.answers import (
 )
 from scheduler.store.answers import OwnerKind as OwnerKind
 from scheduler.store.answers import SweepReport as SweepReport
+from scheduler.store.artifact_keys import FileOwner
 from scheduler.store.claims import CheckpointLocation as CheckpointLocation
 from scheduler.store.claims import FinaliseClaim as FinaliseClaim
 from scheduler.store.claims import ShardClaim as ShardClaim
@@ -271,8 +272,8 @@ class ReadStore(Protocol):
     def old_history(self, days: float) -> OldHistory:
         """What `forget_history` would remove."""
 
-    def live_files(self) -> frozenset[str]:
-        """Keys of the artifacts that a row points to, or that a claim under way may be writing."""
+    def live_files(self, of: FileOwner | None = None) -> frozenset[str]:
+        """Keys of the artifacts that a row points to, or that a claim under way may be writing; of one owner or of all."""
 
     def workers(self) -> tuple[WorkerRecord, ...]:
         """Slots that reported within the last day, the living first."""

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Text, and_, case, cast, desc, func, nulls_las
 
 from scheduler.lifecycle import EvaluationState, ShardState
 from scheduler.store.answers import BoardSize, Contenders, FailedAttempt, JournalPage, OldHistory, Waiting
+from scheduler.store.artifact_keys import FileOwner
 from scheduler.store.attempts import failed_attempts
 from scheduler.store.base import EvaluationRecord, Progress, StateCounts, StoredFile, WorkerRecord
 from scheduler.store.best_rows import ALIKE_BUT_FOR_SEED, best_rows
@@ -213,9 +214,9 @@ class SqlReadStore:
         """See `ReadStore.old_history`."""
         return self._database.read(lambda connection: old_history(connection, days))
 
-    def live_files(self) -> frozenset[str]:
+    def live_files(self, of: FileOwner | None = None) -> frozenset[str]:
         """See `ReadStore.live_files`."""
-        return self._database.read(live_files)
+        return self._database.read(lambda connection: live_files(connection, of))
 
     def workers(self) -> tuple[WorkerRecord, ...]:
         """See `ReadStore.workers`."""

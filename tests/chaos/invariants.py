@@ -89,7 +89,7 @@ def _orphans_not_listed(application: Application) -> list[str]:
     root = Path(application.artifacts.url)
     there = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
     needed = {key for (key,) in _query(application, NEEDED)}
-    orphans = find_orphans(application.reads, application.artifacts, older_than=timedelta(0))
+    orphans = find_orphans(application.reads, application.artifacts, older_than=timedelta(0), least_age=timedelta(0))
     listed = {orphan.key for orphan in orphans}
     delete_orphans(application.reads, application.artifacts, orphans)
     left = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}

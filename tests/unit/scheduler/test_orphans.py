@@ -7,8 +7,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from scheduler.orphans import delete_orphans, find_orphans
+from scheduler.store.artifact_keys import FileOwner
 from scheduler.store.artifacts import ArtifactStore
 from vaeval_core.errors import InvalidInput, StorageFailed
 
@@ -16,6 +18,7 @@ ORPHAN = "evaluations/7/shards/3-2.safetensors"
 NEEDED = "evaluations/7/shards/3-3.safetensors"
 HALF_WRITTEN = "evaluations/7/shards/.3-1.safetensors.0a1b2c3d"
 DATASET = f"datasets/{'0' * 64}.json"
+IMPORTED = f"imported/{'0' * 64}.safetensors"
 
 
 class Database:
@@ -24,7 +27,7 @@ class Database:
     def __init__(self, *keys: str) -> None:
         self.keys = frozenset(keys)
 
-    def live_files(self) -> frozenset[str]:
+    def live_files(self, of: FileOwner | None = None) -> frozenset[str]:
         return self.keys
 
 
@@ -65,6 +68,60 @@ def test_so_is_the_list_of_a_data_set_that_was_never_submitted(store: ArtifactSt
     assert keys(store, DATASET) == []
 
 
+@pytest.mark.parametrize("key", [DATASET, IMPORTED, HALF_WRITTEN])
+def test_what_no_claim_tells_of_is_not_removed_in_its_first_minutes_however_one_asks(
+    store: ArtifactStore, key: str
+) -> None:
+    put(store, key, ORPHAN, hours_old=0.1)
+    assert keys(store, older_than=timedelta(0)) == [ORPHAN]
+    put(store, key, ORPHAN, hours_old=0.2)
+    assert keys(store, older_than=timedelta(0)) == sorted([key, ORPHAN])
+
+
+def test_what_a_claim_is_writing_is_needed_by_the_name_that_it_will_have(store: ArtifactStore) -> None:
+    put(store, HALF_WRITTEN)
+    assert keys(store, "evaluations/7/shards/3-1.safetensors") == []
+
+
+def test_what_an_import_left_unfinished_is_an_orphan_though_the_same_was_imported_since(store: ArtifactStore) -> None:
+    unfinished = f"imported/.{'0' * 64}.safetensors.0a1b2c3d"
+    put(store, unfinished, IMPORTED)
+    assert keys(store, IMPORTED) == [unfinished]
+
+
+def test_age_goes_by_the_clock_of_the_store(store: ArtifactStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file server whose clock is an hour and a half behind ours dates files so."""
+    put(store, ORPHAN, hours_old=2.0)
+    hours_behind = datetime.now(UTC) - timedelta(hours=1.5)
+    monkeypatch.setattr(store, "now", lambda: hours_behind)
+    assert keys(store) == []
+    assert keys(store, older_than=timedelta(minutes=20)) == [ORPHAN]
+
+
+def test_the_clock_of_a_store_is_that_of_its_files_and_leaves_none_behind(store: ArtifactStore) -> None:
+    before = datetime.now(UTC) - timedelta(seconds=1)
+    now = store.now()
+    assert now is not None
+    assert before < now < datetime.now(UTC) + timedelta(seconds=1)
+    assert list(store.files()) == []
+
+
+def test_a_file_whose_age_nobody_knows_is_kept(store: ArtifactStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    remote = ArtifactStore("memory://of-unknown-age")
+    remote.write_bytes(ORPHAN, b"1234")
+
+    def unknown(*_: object) -> None:
+        raise NotImplementedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryFileSystem, "modified", unknown)
+        (found,) = remote.files()
+        assert found.modified is None
+        assert find_orphans(Database(), remote, older_than=timedelta(0)) == ()
+        assert not remote.remove(found)
+    assert remote.exists(ORPHAN)
+
+
 def test_what_is_young_may_be_on_its_way_to_a_row(store: ArtifactStore) -> None:
     put(store, ORPHAN, hours_old=0.9)
     assert keys(store) == []
@@ -98,7 +155,7 @@ def test_the_database_is_asked_after_the_files_were_listed(store: ArtifactStore)
     put(store, ORPHAN)
 
     class Late(Database):
-        def live_files(self) -> frozenset[str]:
+        def live_files(self, of: FileOwner | None = None) -> frozenset[str]:
             return frozenset([ORPHAN])
 
     assert find_orphans(Late(), store) == ()

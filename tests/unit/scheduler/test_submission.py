@@ -181,11 +181,11 @@ def test_the_manifest_is_there_before_the_rows_and_the_bell_rings_after_them() -
     assert recorder.rings == 5
 
 
-def test_a_manifest_that_is_there_is_not_written_again() -> None:
+def test_a_manifest_that_is_there_is_written_again_lest_it_be_removed_as_an_old_one() -> None:
     pictures = ImagesWithManifest(images().array)
-    recorder = Recorder(files={f"datasets/{pictures.digest}.json": b"kept"})
+    recorder = Recorder(files={f"datasets/{pictures.digest}.json": b"old"})
     register(recorder, pictures, prepare([checkpoint()], pictures, REQUEST, EXTRACTOR))
-    assert recorder.calls == ["rows"]
+    assert recorder.calls == ["manifest", "rows"]
 
 
 def test_images_that_need_no_manifest_get_none() -> None:
