@@ -18,7 +18,7 @@ from vaeval_core.images.factor_labels import BESIDE_IMAGES, CLASSES_NAME, NAMES_
 from vaeval_core.images.hdf5_rows import Hdf5Rows
 from vaeval_core.types import Uint8
 
-_EXPECTED = "uint8 images, 0 to 255, of shape (n, h, w), (n, h, w, 1) or (n, h, w, 3)"
+_EXPECTED = "uint8 images, 0 to 255, or float32 or float64 in [0, 1], of shape (n, h, w), (n, h, w, 1) or (n, h, w, 3)"
 _FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 _ZIP = b"PK"  # an .npz file is a zip archive, an .npy file is not
 _HDF5 = b"\x89HDF"
@@ -33,7 +33,7 @@ class ArrayContents:
     """What one file holds.
 
     Attributes:
-        images: (n, h, w, c) uint8; or float32 or float64, of .npy and .npz files.
+        images: (n, h, w, c) uint8, float32 or float64.
         factors: In the order of the file; None if it has none.
     """
 
@@ -159,15 +159,15 @@ def _factors(
 
 
 def _as_images(path: Path, array: NDArray[Any]) -> NDArray[Any]:
-    _require_images(path, array.dtype, array.shape, may_be_float=True)
+    _require_images(path, array.dtype, array.shape)
     return array[..., np.newaxis] if array.ndim == 3 else array
 
 
-def _require_images(path: Path, dtype: np.dtype[Any], stored: tuple[int, ...], *, may_be_float: bool = False) -> None:
+def _require_images(path: Path, dtype: np.dtype[Any], stored: tuple[int, ...]) -> None:
     shape = (*stored, 1) if len(stored) == 3 else stored
     reason = None
-    if dtype != np.uint8 and not (may_be_float and dtype in _FLOATS):
-        reason = "The numbers of an array of images must be uint8."
+    if dtype != np.uint8 and dtype not in _FLOATS:
+        reason = "The numbers of an array of images must be uint8, float32 or float64."
     elif 0 in shape:
         reason = "The array holds no images."
     elif len(shape) != 4 or shape[3] not in {1, 3}:
@@ -180,7 +180,7 @@ def _require_images(path: Path, dtype: np.dtype[Any], stored: tuple[int, ...], *
         reason,
         received=f"{path}: {dtype} of shape {stored}",
         expected=_EXPECTED,
-        next_step="numpy.save('images.npy', (images.clip(0, 1) * 255).round().astype('uint8'))"
+        next_step="numpy.save('images.npy', images.astype('float32'))"
         if dtype.kind == "f"
         else "give the array of the images, as uint8 with channels last",
     )

@@ -11,32 +11,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vaeval_core.errors import unreadable_here
-from vaeval_core.types import Int64, Uint8
+from vaeval_core.types import Int64
 
 _BYTES_AT_ONCE = 64 << 20
 """What is read at once where a set is gone through; one image at least."""
 
 
 class Hdf5Rows:
-    """The images of a data set in an open file, as if it were an array (n, h, w, c) uint8.
+    """The images of a data set in an open file, as if it were an array (n, h, w, c).
 
     Args:
         path: The file, for messages.
-        dataset: The open `h5py.Dataset`, uint8 (n, h, w) or (n, h, w, c).
+        dataset: The open `h5py.Dataset`, (n, h, w) or (n, h, w, c), uint8, float32 or float64.
     """
-
-    dtype = np.dtype(np.uint8)
 
     def __init__(self, path: Path, dataset: Any) -> None:
         self._path = path
         self._dataset = dataset
+        self.dtype: np.dtype[Any] = dataset.dtype
         self._has_channels = len(dataset.shape) == 4
         self.shape: tuple[int, ...] = tuple(dataset.shape) if self._has_channels else (*dataset.shape, 1)
 
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, numbers: Int64) -> Uint8:
+    def __getitem__(self, numbers: Int64) -> NDArray[Any]:
         """The images of these numbers, in this order.
 
         Raises:
@@ -46,14 +45,14 @@ class Hdf5Rows:
         ascending, places = np.unique(numbers, return_inverse=True)
         return self._read(ascending)[places]
 
-    def __iter__(self) -> Iterator[Uint8]:
+    def __iter__(self) -> Iterator[NDArray[Any]]:
         rows = max(1, _BYTES_AT_ONCE // math.prod(self.shape[1:]))
         for start in range(0, len(self), rows):
             yield from self._read(slice(start, start + rows))
 
-    def _read(self, rows: Int64 | slice) -> Uint8:
+    def _read(self, rows: Int64 | slice) -> NDArray[Any]:
         try:
-            read: NDArray[np.uint8] = self._dataset[rows]
+            read: NDArray[Any] = self._dataset[rows]
         except OSError as error:
             raise unreadable_here(self._path, " ".join(str(error).split())) from error
         return read if self._has_channels else read[..., np.newaxis]

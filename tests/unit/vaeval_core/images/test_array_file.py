@@ -188,7 +188,8 @@ def test_an_archive_that_unpacks_to_more_than_there_is_memory_is_refused(
 def test_floats_of_another_precision_come_with_the_line_that_converts_them(tmp_path: Path) -> None:
     with pytest.raises(ImagesRejected) as caught:
         survey_array_file(_saved(tmp_path, np.zeros((2, 4, 4, 3), np.float16)))
-    assert "astype('uint8')" in str(caught.value.next_step)
+    assert "astype('float32')" in str(caught.value.next_step)
+    assert "float32 or float64 in [0, 1]" in str(caught.value.expected)
 
 
 @pytest.mark.parametrize("suffix", ["npz", "h5"])

@@ -211,8 +211,8 @@ def test_hdf5_without_images_is_refused(tmp_path: Path) -> None:
 
 
 def test_hdf5_of_other_numbers_is_refused_without_reading_them(tmp_path: Path) -> None:
-    path = _hdf5(tmp_path / "images.h5", images=np.zeros((2, 4, 4, 3), np.float32))
+    path = _hdf5(tmp_path / "images.h5", images=np.zeros((2, 4, 4, 3), np.int32))
     with pytest.raises(ImagesRejected) as caught:
         survey_array_file(path)
-    assert caught.value.received == f"{path}: float32 of shape (2, 4, 4, 3)"
+    assert caught.value.received == f"{path}: int32 of shape (2, 4, 4, 3)"
     assert str(caught.value.expected).startswith("uint8 images")

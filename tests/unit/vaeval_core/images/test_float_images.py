@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -26,17 +27,27 @@ def floats(dtype: type[np.floating] = np.float32) -> NDArray[np.floating]:
     return np.random.default_rng(0).random((6, *SHAPE)).astype(dtype)
 
 
-def surveyed(folder: Path, array: NDArray[np.floating], suffix: str = "npy") -> FloatImages:
-    if suffix == "npy":
-        np.save(folder / "images.npy", array)
+SUFFIXES = pytest.mark.parametrize("suffix", ["npy", "npz", "h5"])
+
+
+def save(path: Path, array: NDArray[np.floating]) -> None:
+    if path.suffix == ".npy":
+        np.save(path, array)
+    elif path.suffix == ".npz":
+        np.savez(path, images=array)
     else:
-        np.savez(folder / "images.npz", images=array)
+        with h5py.File(path, "w") as file:
+            file["images"] = array
+
+
+def surveyed(folder: Path, array: NDArray[np.floating], suffix: str = "npy") -> FloatImages:
+    save(folder / f"images.{suffix}", array)
     images = survey_array_file(folder / f"images.{suffix}")
     assert isinstance(images, FloatImages)
     return images
 
 
-@pytest.mark.parametrize("suffix", ["npy", "npz"])
+@SUFFIXES
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_models_see_floats_as_they_are_and_feature_networks_see_levels(
     tmp_path: Path, suffix: str, dtype: type[np.floating]
@@ -58,18 +69,22 @@ def test_levels_are_levels_over_255(tmp_path: Path) -> None:
     assert has_levels(digits)
 
 
-def test_a_worker_opens_the_floats_that_were_surveyed_and_finds_those_that_changed(tmp_path: Path) -> None:
+@SUFFIXES
+def test_a_worker_opens_the_floats_that_were_surveyed_and_finds_those_that_changed(tmp_path: Path, suffix: str) -> None:
     array = floats()
-    images = surveyed(tmp_path, array)
+    images = surveyed(tmp_path, array, suffix)
     path = Path(images.uri)
     opened = open_array_file(path, images.digest, images.manifest())
     assert np.array_equal(opened.read(ALL, SHAPE, "exact"), images.read(ALL, SHAPE, "exact"))
     array[2, 0, 0, 0] += 1e-6
-    np.save(path, array)
+    del opened  # a file that is open for reading cannot be replaced in place
+    path.unlink()
+    save(path, array)
     with pytest.raises(ImagesRejected, match="image 2: its pixels are others"):
         open_array_file(path, images.digest, images.manifest()).read(ALL, SHAPE, "exact")
 
 
+@SUFFIXES
 @pytest.mark.parametrize(
     ("array", "received", "next_step"),
     [
@@ -80,10 +95,10 @@ def test_a_worker_opens_the_floats_that_were_surveyed_and_finds_those_that_chang
     ],
 )
 def test_floats_in_another_range_are_refused_with_the_line_that_maps_them(
-    tmp_path: Path, array: NDArray[np.floating], received: str, next_step: str
+    tmp_path: Path, suffix: str, array: NDArray[np.floating], received: str, next_step: str
 ) -> None:
     with pytest.raises(ImagesRejected) as caught:
-        surveyed(tmp_path, array)
+        surveyed(tmp_path, array, suffix)
     assert received in str(caught.value.received)
     assert str(tmp_path) in str(caught.value.received)
     assert "0 for black and 1 for white" in str(caught.value.expected)
@@ -105,3 +120,21 @@ def test_the_same_pixels_as_levels_are_another_set(tmp_path: Path) -> None:
     as_floats = surveyed(tmp_path, to_float(levels))
     np.save(tmp_path / "levels.npy", levels)
     assert survey_array_file(tmp_path / "levels.npy").digest != as_floats.digest
+
+
+@pytest.mark.parametrize("has_channels", [True, False])
+def test_the_same_floats_are_the_same_set_in_every_kind_of_file(tmp_path: Path, has_channels: bool) -> None:
+    array = floats(np.float64)
+    sets = [surveyed(tmp_path, array if has_channels else array[..., 0], suffix) for suffix in ("npy", "npz", "h5")]
+    assert len({images.digest for images in sets}) == 1
+
+
+def test_floats_of_hdf5_that_cannot_be_read_on_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "images.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("images", data=np.random.default_rng(0).random((40, 16, 16, 1)), chunks=(1, 16, 16, 1))
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(ImagesRejected) as caught:
+        survey_array_file(path)
+    assert str(path) in str(caught.value.received)
