@@ -51,7 +51,7 @@ def reach_of_ties(others: int, num_images: int) -> float:
         Above 0; infinite where nothing is too far.
 
     >>> round(reach_of_ties(1, 10_000), 2), round(reach_of_ties(100_000, 10_000), 2)
-    (2.77, 9.63)
+    (2.77, 9.64)
     """
     if num_images < 2 or others < 1:
         return math.inf
