@@ -27,12 +27,12 @@ def gc(
     ] = HISTORY_DAYS,
     as_json: Json = False,
 ) -> None:
-    """List files that no evaluation needs, or remove them, and with them the history of long ago.
+    """List files that no evaluation needs, or remove them.
 
     A worker that is killed may leave a file behind. It takes space and harms nothing. Safe while workers run: what they are
     at is left alone, and so is what else may lie in the folder of the artifacts.
 
-    The history is what `vaeval show` tells of failed attempts of evaluations that are over, and `vaeval status --workers` of
+    With them goes the history of long ago: what `vaeval show` tells of failed attempts of evaluations that are over, and `vaeval status --workers` of
     workers that are gone. Scores and the reasons of failures stay.
 
     \b

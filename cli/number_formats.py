@@ -46,7 +46,12 @@ def with_error(value: float, std_error: float | None, *, is_unreliable: bool = F
     return f"{value:.{decimals}f} ± {std_error:.{decimals}f}"
 
 
-COUNTS = frozenset({"ndb", "active_units", "active_units_0_001", "active_units_0_1", "collapsed_dimensions"})
+COUNTS = frozenset(
+    {
+        *("ndb", "ndb_reconstructions", "ndb_interpolations", "ndb_fitted"),
+        *("active_units", "active_units_0_001", "active_units_0_1", "collapsed_dimensions"),
+    }
+)
 """Metrics that count: their values have no digits after the point."""
 
 
