@@ -32,8 +32,8 @@ def gc(
     A worker that is killed may leave a file behind. It takes space and harms nothing. Safe while workers run: what they are
     at is left alone, and so is what else may lie in the folder of the artifacts.
 
-    With them goes the history of long ago: what `vaeval show` tells of failed attempts of evaluations that are over, and `vaeval status --workers` of
-    workers that are gone. Scores and the reasons of failures stay.
+    With them goes the history of long ago: what `vaeval show` tells of failed attempts of evaluations that are over, and
+    `vaeval status --workers` of workers that are gone. Scores and the reasons of failures stay.
 
     \b
     Examples:
