@@ -8,7 +8,7 @@ error is about 1.4/n. Intervals of ± 1.96 of it cover at least 92 of 100 times 
 (tests/numerics/test_shares.py); those of p(1 - p)/n with the counted share cover 0 of 100 where it is near 0 or 1.
 
     >>> round(error_of_share(0, 100), 4), round(error_of_share(50, 100), 4)
-    (0.0136, 0.05)
+    (0.0137, 0.05)
 """
 
 from __future__ import annotations
