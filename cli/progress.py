@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from cli import rendering
 from cli.number_formats import count, duration
 from cli.pace import Pace, Speedometer
+from cli.waits import WaitNotes
 from vaeval_core.errors import VaevalError, WaitTimedOut
 
 if TYPE_CHECKING:
@@ -111,10 +112,12 @@ def wait_until_over(
         WaitTimedOut: The time is over; the work goes on.
     """
     started = time.monotonic()
+    notes = WaitNotes(reads, evaluation_ids)
     while True:
         reason = ended()
         progress = reads.progress(evaluation_ids)
         show(progress)
+        notes.tell()
         if progress.is_over:
             return progress
         if timeout_seconds is not None and time.monotonic() - started >= timeout_seconds:

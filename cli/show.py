@@ -14,7 +14,8 @@ from cli.attribution import attribution, print_attribution
 from cli.factors import factor_names, print_by_factor
 from cli.number_formats import as_score, duration, significant
 from cli.options import Json
-from cli.status import as_document, told_of
+from cli.status import as_document
+from cli.waits import told_waits
 
 if TYPE_CHECKING:
     from scheduler.store.answers import FailedAttempt, Waiting
@@ -81,7 +82,7 @@ def show(
         print_attribution(record.scores)
     for line in told(attempts):
         rendering.note(line)
-    for line in told_of(waiting) if waiting is not None else ():
+    for line in told_waits({evaluation: waiting} if waiting is not None else {}):
         rendering.note(f"waits: {line}")
     if record.error:
         if not any(attempt.reason in record.error for attempt in attempts):  # else it is told above

@@ -12,6 +12,7 @@ import typer
 from cli import rendering
 from cli.number_formats import count, duration, rate, size
 from cli.options import Json
+from cli.waits import told_waits
 
 if TYPE_CHECKING:
     from scheduler.composition import Application
@@ -200,31 +201,8 @@ def _print_evaluations(records: Sequence[EvaluationRecord], waits: Mapping[int, 
     for record in records:
         if record.error:
             rendering.note(f"{record.evaluation_id} {record.state}: {record.error}")
-    for sentence, numbers in _sentences(waits).items():
+    for sentence, numbers in told_waits(waits).items():
         rendering.note(f"{', '.join(map(str, numbers))} waits: {sentence}")
-
-
-def _sentences(waits: Mapping[int, Waiting]) -> dict[str, list[int]]:
-    """What is waited for → the evaluations that do: an outage stops many, and is told once."""
-    found: dict[str, list[int]] = {}
-    for number, each in waits.items():
-        for sentence in told_of(each):
-            found.setdefault(sentence, []).append(number)
-    return found
-
-
-def told_of(waiting: Waiting) -> list[str]:
-    """Sentences on what an evaluation waits for, and until when."""
-    whose = "its reference: " if waiting.owner == "reference" else ""
-    told = []
-    if waiting.next_attempt_at is not None:
-        until = f"Next attempt at {waiting.next_attempt_at:%H:%M:%S} UTC, in {_until(waiting.next_attempt_at)}"
-        if waiting.gives_up_at is not None:
-            until += f"; given up at {waiting.gives_up_at:%Y-%m-%d %H:%M} UTC"
-        told.append(f"{whose}{waiting.reason} {until}.")
-    for host, reason in waiting.refused_by.items():
-        told.append(f"{whose}left to other machines than {host}: {reason}")
-    return told
 
 
 def _print_workers(workers: Sequence[WorkerRecord]) -> None:
@@ -281,10 +259,6 @@ def different_versions(workers: Sequence[WorkerRecord]) -> list[str]:
 
 def _states(progress: Progress) -> str:
     return ", ".join(f"{number:,} {state}" for state, number in progress.evaluations.items() if number)
-
-
-def _until(moment: datetime) -> str:
-    return duration(max((moment - datetime.now(UTC)).total_seconds(), 0.0))
 
 
 def _ago(moment: datetime) -> str:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from cli import progress as progress_module
+from cli import waits
 from cli.pace import Pace
 from cli.progress import beside_bar, described, progress_display, wait_until_over
 from scheduler.lifecycle import EvaluationState, ShardState
+from scheduler.store.answers import Waiting
 from scheduler.store.base import Progress
 from vaeval_core.errors import VaevalError, WaitTimedOut
 
@@ -38,6 +41,9 @@ class Readings:
 
     def progress(self, evaluation_ids: Sequence[int] | None = None) -> Progress:
         return self._left.pop(0) if len(self._left) > 1 else self._left[0]
+
+    def waiting(self, evaluation_ids: Sequence[int]) -> Mapping[int, Waiting]:
+        return {}
 
 
 @pytest.fixture(autouse=True)
@@ -145,3 +151,32 @@ def test_workers_that_end_with_the_last_evaluation_are_no_failure() -> None:
     reason = VaevalError("The workers ended.")
     readings = Readings(reading(1000, finished=1))
     assert wait_until_over(readings, [1], lambda progress: None, ended=lambda: reason).is_over  # type: ignore[arg-type]
+
+
+def pausing(reason: str, *, seconds: float = 30.0) -> Waiting:
+    then = datetime.now(UTC) + timedelta(seconds=seconds)
+    return Waiting(owner="evaluation", reason=reason, next_attempt_at=then, gives_up_at=None, refused_by={})
+
+
+def test_evaluations_that_wait_for_the_same_are_told_together_with_what_comes_first() -> None:
+    told = waits.told_waits({1: pausing("No space.", seconds=3600), 2: pausing("No space."), 3: pausing("Away.")})
+    (space, numbers), (away, _) = told.items()
+    assert numbers == [1, 2]
+    assert space.startswith("No space. Next attempt at ")
+    assert space.endswith((" in 30 s.", " in 29 s."))
+    assert away.startswith("Away. Next attempt at ")
+
+
+def test_who_waits_for_an_evaluation_is_told_once_what_that_waits_for(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(waits, "LOOK_SECONDS", 0.0)
+
+    class Paused(Readings):
+        def waiting(self, evaluation_ids: Sequence[int]) -> Mapping[int, Waiting]:
+            assert evaluation_ids == [7]
+            return {7: pausing("The folder is not mounted.")}
+
+    readings = Paused(reading(running=1), reading(running=1), reading(running=1), reading(finished=1))
+    wait_until_over(readings, [7], lambda _: None)  # type: ignore[arg-type]
+    assert capsys.readouterr().err.count("waiting: The folder is not mounted. Next attempt at") == 1
