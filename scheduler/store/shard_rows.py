@@ -19,7 +19,7 @@ from vaeval_core.types import IndexRange
 
 MANY_SHARDS = 1_000
 """From here on PostgreSQL is told about new rows at once. By itself it looks within a minute or so; until then it believes
-that the table is small, and each claim sorts all of it."""
+that the tables are small, and each claim sorts all of the shards."""
 
 PRIORITY_RAISED = "priority_raised"
 """Action of the line that the journal has of an evaluation that was submitted again as more urgent."""
@@ -94,7 +94,7 @@ def insert_shards(connection: Connection, owner: Owner, plans: Mapping[int, Plan
             connection.execute(insert(shards).from_select([*own, *(column.name for column in copied)], source))
     written = sum(len(plan.ranges) * len(ids) for plan, ids in alike.items())
     if written >= MANY_SHARDS and connection.dialect.name == "postgresql":
-        connection.exec_driver_sql("ANALYZE shards")
+        connection.exec_driver_sql("ANALYZE evaluations, shards")
     return written
 
 

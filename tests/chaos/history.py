@@ -160,6 +160,8 @@ def _claims_without_end(lines: list[Row[Any]]) -> list[str]:
     owners: dict[tuple[str, int], tuple[str, int]] = {}
     for line in lines:
         noun, _, event = line.action.partition(".")
+        if noun not in _ENDS:
+            continue  # of those who only make noise
         owner = ("evaluation", line.evaluation_id) if line.reference_id is None else ("reference", line.reference_id)
         what = owner if noun != "shard" else ("shard", line.shard_id)
         owners[what] = owner

@@ -84,12 +84,12 @@ class TestClaiming:
         assert list(dict.fromkeys(order)) == expected
 
     def test_for_whom_an_urgent_shard_is_not_it_holds_up_no_reference(self, stores: Stores) -> None:
-        """It failed on this worker, and is left to the other."""
-        for worker in ("worker-1", "worker-2"):
-            stores.work.report_worker(worker, host="here", pid=1, device="cpu", threads=1, versions={})
+        """It failed on this machine, and is left to the other."""
+        for worker, host in (("worker-1", "here"), ("worker-2", "there")):
+            stores.work.report_worker(worker, host=host, pid=1, device="cpu", threads=1, versions={})
         stores.submit(evaluation_request("urgent", priority=5))
         stores.make_reference()
-        assert stores.work.fail_shard(stores.claim(), "Out of memory.", retry=True)
+        assert stores.work.fail_shard(stores.claim(), "Out of memory.", fault=Fault.WORK)
         stores.compute_shards()
         stores.execute("UPDATE shards SET not_before = NULL")
         stores.submit(evaluation_request("other", protocol=protocol(dataset_digest=digest("photos"))))
