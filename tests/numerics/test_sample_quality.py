@@ -8,6 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 
+from cli.compare import COMPARED
 from tests.feature_pieces import Pieces
 from vaeval_core.errors import InvalidInput
 from vaeval_core.evaluate import (
@@ -114,6 +115,13 @@ def test_the_scores_are_those_of_the_library_on_the_same_features() -> None:
     for name, value in expected.items():
         assert value.kind == "finite"
         assert result[name] == value, name
+
+
+def test_whatever_keeps_what_each_image_does_to_it_is_compared() -> None:
+    protocol, shards, real = measured(ClassifyingPixels(2))
+    kept = {name for name, value in scored(protocol, shards, real).items() if value.influence is not None}
+    assert kept == {"fid", "rfid", "sfid"}
+    assert set(COMPARED) == kept | {"fid_fitted", "fid_interpolations"}, "of streams that are not there"
 
 
 @pytest.mark.parametrize("sizes", [[80], [1, 79], [33, 20, 27]])
