@@ -12,10 +12,8 @@ import hashlib
 import os
 import re
 import secrets
-import stat
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,31 +28,15 @@ from safetensors import SafetensorError
 from scheduler.settings import without_password
 from scheduler.store.artifact_keys import clock_key
 from scheduler.store.base import StoredFile
+from scheduler.store.found_files import FoundFile as FoundFile
+from scheduler.store.found_files import files_below, remove_if_written_at
 from vaeval_core.errors import FileLost, InvalidInput, StorageFailed
 
 DTYPES = ("float32", "float64", "int64", "uint8")
 """What an array may be made of."""
 
-_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
-"""Errors of disks on which a file cannot have two names."""
-
 _KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 """Folders and a name; no part begins with a dot, so none is «..» or hidden."""
-
-
-@dataclass(frozen=True)
-class FoundFile:
-    """A file that is there, whoever wrote it.
-
-    Attributes:
-        key: Below the store's root; it may be that of a file that was never renamed, whose name begins with a dot.
-        size: Bytes.
-        modified: When it was written, by the clock of the disk or service; None if that does not say.
-    """
-
-    key: str
-    size: int
-    modified: datetime | None
 
 
 class ArtifactStore:
@@ -189,7 +171,7 @@ class ArtifactStore:
         """
         with self._troubles("listed", ""):
             if self._folder is not None:
-                yield from _files_below(self._folder)
+                yield from files_below(self._folder)
                 return
             if not self._files.exists(self._root):
                 return
@@ -229,7 +211,7 @@ class ArtifactStore:
         with self._troubles("removed", file.key):
             try:
                 if self._folder is not None:
-                    return _remove_if_written_at(Path(place), file.modified)
+                    return remove_if_written_at(Path(place), file.modified)
                 if file.modified is None or self._modified(place) != file.modified:
                     return False
                 self._files.rm_file(place)
@@ -299,46 +281,6 @@ class ArtifactStore:
                 expected="a store that this user may read and write, with the file in it",
                 next_step="check VAEVAL_ARTIFACTS and its permissions: vaeval doctor",
             ) from error
-
-
-def _files_below(folder: Path) -> Iterator[FoundFile]:
-    for parent, _, names in os.walk(folder, followlinks=False, onerror=_unless_missing):
-        for name in names:
-            path = Path(parent, name)
-            try:
-                facts = path.lstat()
-            except FileNotFoundError:  # removed meanwhile
-                continue
-            if stat.S_ISREG(facts.st_mode):
-                yield FoundFile(path.relative_to(folder).as_posix(), facts.st_size, _written_at(facts))
-
-
-def _written_at(facts: os.stat_result) -> datetime:
-    return datetime.fromtimestamp(facts.st_mtime, UTC)
-
-
-def _remove_if_written_at(path: Path, modified: datetime | None) -> bool:
-    """Whoever looks for the file meanwhile finds it, or none; never one that is about to go."""
-    aside = path.with_name(f".{path.name.lstrip('.')}.{secrets.token_hex(4)}")
-    path.rename(aside)
-    if modified is not None and _written_at(aside.lstat()) == modified:
-        aside.unlink()
-        return True
-    with suppress(FileExistsError):  # one was written in this moment
-        try:
-            os.link(aside, path)
-        except OSError as error:
-            if error.errno not in _NO_LINKS or path.exists():
-                raise
-            aside.rename(path)
-            return False
-    aside.unlink()
-    return False
-
-
-def _unless_missing(error: OSError) -> None:
-    if not isinstance(error, FileNotFoundError):
-        raise error
 
 
 def _write_atomically(path: Path, data: bytes) -> None:
