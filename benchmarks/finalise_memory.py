@@ -25,7 +25,6 @@ import platform
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import tracemalloc
 from collections.abc import Iterator
@@ -35,6 +34,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
+from benchmarks.anonymous_memory import AnonymousMemory
 from vaeval_core.evaluate import merge_reference, merge_shards, score
 from vaeval_core.metrics.catalogue import METRICS, is_of_samples, metric_versions
 from vaeval_core.metrics.pair_statistics import pair_statistics
@@ -104,37 +104,6 @@ class ShardFiles:
 
     def __iter__(self) -> Iterator[ShardArrays]:
         return (load_file(file) for file in self._files)
-
-
-class AnonymousMemory:
-    """The most anonymous memory of this process while the block runs, MiB more than before it; None where nobody tells."""
-
-    EVERY_SECONDS = 0.003
-
-    def __enter__(self) -> AnonymousMemory:
-        self._before = self._most = anonymous_mebibytes()
-        self._is_over = threading.Event()
-        self._watching = threading.Thread(target=self._watch, daemon=True)
-        self._watching.start()
-        return self
-
-    def _watch(self) -> None:
-        while self._most is not None and not self._is_over.wait(self.EVERY_SECONDS):
-            self._most = max(self._most, anonymous_mebibytes() or 0)
-
-    def __exit__(self, *_: object) -> None:
-        self._is_over.set()
-        self._watching.join()
-        self.gained = None if self._most is None or self._before is None else self._most - self._before
-
-
-def anonymous_mebibytes() -> float | None:
-    """Memory of this process that is no part of a file, as Linux counts it."""
-    try:
-        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("RssAnon:")), None)
 
 
 def finalise(folder: Path, count: int, dimension: int) -> dict[str, Any]:
