@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -266,18 +267,27 @@ class TestListAndExport:
         assert "the first evaluation computes one" in outcome.err
 
 
+def make_old(file: Path) -> None:
+    """An hour: imports write their file before their row, and files are left alone for some minutes."""
+    an_hour_ago = file.stat().st_mtime - 3600
+    os.utime(file, (an_hour_ago, an_hour_ago))
+
+
 class TestItsFile:
     def stored(self, home: Path) -> Path:
         (file,) = (home / "artifacts" / "imported").iterdir()
         return file
 
     def test_gc_leaves_it_alone(self, imported: Outcome, home: Path) -> None:
+        make_old(self.stored(home))
         assert invoke("gc", "--delete", "--older-than", "0").exit_code == 0
         assert self.stored(home).is_file()
 
     def test_one_that_no_row_points_to_is_found(self, imported: Outcome, home: Path) -> None:
         orphan = home / "artifacts" / "imported" / f"{'0' * 64}.safetensors"
         orphan.write_bytes(b"left behind")
+        assert invoke("gc", "--older-than", "0", "--json").document["files"] == [], "its row may be about to come"
+        make_old(orphan)
         files = invoke("gc", "--older-than", "0", "--json").document["files"]
         assert [file["key"] for file in files] == [f"imported/{'0' * 64}.safetensors"]
 
