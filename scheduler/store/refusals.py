@@ -86,10 +86,9 @@ def refuse(
     )
     is_anybody_left: ColumnElement[bool] = exists().where(is_living(lease_seconds), ~_has_refused(owner, owner_id))
     if earlier is not None:
-        # Asked once more, after a while: then nobody else has come. Unless somebody else is at it, or has been since.
-        at_it = and_(shards.c.state == ShardState.RUNNING, shards.c.lease_owner != worker)
-        is_anybody_left = and_(
-            is_anybody_left, exists().where(owner.of_shard == owner_id, or_(at_it, shards.c.finished_at > earlier))
+        # Asked once more, after a while: then only machines are counted on that work, be it on something else.
+        is_anybody_left = exists().where(
+            is_living(lease_seconds), ~_has_refused(owner, owner_id), _has_worked_since(earlier)
         )
     if connection.scalar(select(is_anybody_left)):
         return None
@@ -114,4 +113,20 @@ def _of(owner: Owner) -> Column[Any]:
 def _has_refused(owner: Owner, owner_id: ColumnElement[int] | int) -> ColumnElement[bool]:
     """Rows of `workers` whose machine has refused."""
     again = refusals.alias("again")
-    return exists().where(again.c[owner.of_shard.name] == owner_id, again.c.host == workers.c.host)
+    # Two levels below the shards of a claim, SQLAlchemy would ask of all shards and not of the one that is claimed.
+    return (
+        exists().where(again.c[owner.of_shard.name] == owner_id, again.c.host == workers.c.host).correlate_except(again)
+    )
+
+
+def _has_worked_since(moment: Any) -> ColumnElement[bool]:
+    """Rows of `workers` that have a shard at hand, or had one since: a worker that never asks for any will not ask for this."""
+    held = shards.alias("held")
+    return (
+        exists()
+        .where(
+            held.c.lease_owner == workers.c.worker,
+            or_(held.c.state == ShardState.RUNNING, held.c.finished_at > moment, held.c.not_before > moment),
+        )
+        .correlate(workers)
+    )

@@ -202,6 +202,34 @@ class TestMachinesThatCannot:
         assert stores.state_of(evaluation_id) is EvaluationState.RUNNING
         assert stores.work.claim_shard("0@old") is None, "for another while"
 
+    def test_a_machine_that_works_on_something_else_is_waited_for(self, stores: Stores) -> None:
+        first, second = stores.submit_one(), stores.submit_one("vae/step-2")
+        stores.make_reference()
+        report(stores, "0@old", "0@busy")
+        for evaluation_id in (first, second):
+            claim = stores.work.claim_shard("0@old", [evaluation_id])
+            assert claim is not None
+            stores.work.fail_shard(claim, OLD, fault=Fault.MACHINE)
+        taken = stores.claim("0@busy")
+        stores.execute(f"UPDATE refusals SET at = {moment(stores, -601)}")
+        (waiting,) = {first, second} - {taken.owner_id}
+        claim = stores.work.claim_shard("0@old", [waiting])
+        assert claim is not None
+        stores.work.fail_shard(claim, OLD, fault=Fault.MACHINE)
+        assert stores.state_of(waiting) is EvaluationState.RUNNING
+
+    def test_what_another_machine_refused_of_other_work_changes_nothing(self, stores: Stores) -> None:
+        """Each of two machines cannot do one of two evaluations: each is left to the other machine, and to it alone."""
+        first, second = stores.submit_one(), stores.submit_one("vae/step-2")
+        stores.make_reference()
+        report(stores, "0@a", "0@b")
+        for worker, evaluation_id in (("0@a", first), ("0@b", second)):
+            claim = stores.work.claim_shard(worker, [evaluation_id])
+            assert claim is not None
+            stores.work.fail_shard(claim, OLD, fault=Fault.MACHINE)
+        assert {stores.claim("0@a").owner_id for _ in range(2)} == {second}
+        assert stores.claim("0@b").owner_id == first
+
     def test_submitting_again_asks_every_machine_again(self, stores: Stores) -> None:
         evaluation_id = stores.submit_one()
         stores.make_reference()
