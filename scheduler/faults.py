@@ -14,7 +14,14 @@ from __future__ import annotations
 import errno
 from enum import StrEnum
 
-from vaeval_core.errors import InvalidInput, NotFound, ServiceUnreachable, StorageFailed, ThisMachineCannot
+from vaeval_core.errors import (
+    DeviceUnusable,
+    InvalidInput,
+    NotFound,
+    ServiceUnreachable,
+    StorageFailed,
+    ThisMachineCannot,
+)
 
 LONGEST_TROUBLE_SECONDS = 86_400.0
 """How long the surroundings may keep one piece of work from being done, attempt after attempt, before it fails with their
@@ -32,6 +39,8 @@ class Fault(StrEnum):
 
 _BY_ERROR: tuple[tuple[type[BaseException], Fault], ...] = (
     # Some errors are two things: what changed since it was submitted is input, but perhaps on this machine alone.
+    # A GPU that fell away is the matter of one slot; the other slots of its machine are as good as ever.
+    (DeviceUnusable, Fault.SURROUNDINGS),
     (ThisMachineCannot, Fault.MACHINE),
     (StorageFailed, Fault.SURROUNDINGS),
     (ServiceUnreachable, Fault.SURROUNDINGS),

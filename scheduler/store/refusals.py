@@ -16,6 +16,7 @@ from sqlalchemy import (
     Connection,
     ScalarSelect,
     and_,
+    bindparam,
     delete,
     exists,
     func,
@@ -101,9 +102,24 @@ def refuse(
     return " ".join(f"{', '.join(names)}: {words}" for words, names in hosts.items())
 
 
+def take_back(connection: Connection, owner: Owner, owner_id: int, worker: str) -> None:
+    """The machine of a worker has done a part of it: whatever it lacked before, somebody has put it there."""
+    connection.execute(_TAKE_BACK[owner.of_shard.name], {"of": owner_id, "by": worker})
+
+
 def forget_refusals(connection: Connection, owner: Owner, ids: Sequence[int]) -> None:
     """All machines may try again: the work was submitted again."""
     connection.execute(delete(refusals).where(among(_of(owner), ids)))
+
+
+# Asked after every shard, and to build a statement takes longer than to run it.
+_TAKE_BACK = {
+    column.name: delete(refusals).where(
+        column == bindparam("of"),
+        refusals.c.host == select(workers.c.host).where(workers.c.worker == bindparam("by")).scalar_subquery(),
+    )
+    for column in (refusals.c.evaluation_id, refusals.c.reference_id)
+}
 
 
 def _of(owner: Owner) -> Column[Any]:

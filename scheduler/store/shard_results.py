@@ -13,6 +13,7 @@ from scheduler.store.base import ShardClaim, StoredFile
 from scheduler.store.clock import database_now
 from scheduler.store.journal import write_entries
 from scheduler.store.owners import OWNERS, shard_becomes
+from scheduler.store.refusals import take_back
 from scheduler.store.tables import shards, workers
 
 _OF_CLAIM = (shards.c.id == bindparam("claimed"), shards.c.lease_token == bindparam("under"))
@@ -64,4 +65,5 @@ def finish(connection: Connection, claim: ShardClaim, file: StoredFile, seconds:
         ShardEvent.COMPUTED, claim.owner_id, claim.shard_id, worker=finished.lease_owner, detail=detail
     )
     write_entries(connection, [entry])
+    take_back(connection, owner, claim.owner_id, finished.lease_owner)
     return True

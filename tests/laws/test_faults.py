@@ -230,6 +230,18 @@ class TestMachinesThatCannot:
         assert {stores.claim("0@a").owner_id for _ in range(2)} == {second}
         assert stores.claim("0@b").owner_id == first
 
+    def test_a_machine_that_can_by_now_has_taken_its_refusal_back(self, stores: Stores) -> None:
+        evaluation_id = stores.submit_one()
+        stores.make_reference()
+        report(stores, "0@mended", "0@old")
+        claim_and_fail(stores, "0@mended", OLD, Fault.MACHINE)
+        stores.execute(f"UPDATE refusals SET at = {moment(stores, -601)}")
+        claim = stores.claim("0@mended")
+        assert stores.work.finish_shard(claim, file_of(claim), 1.0)
+        claim_and_fail(stores, "0@old", OLD, Fault.MACHINE)
+        assert stores.state_of(evaluation_id) is EvaluationState.RUNNING
+        assert stores.query("SELECT host FROM refusals") == [("old",)]
+
     def test_submitting_again_asks_every_machine_again(self, stores: Stores) -> None:
         evaluation_id = stores.submit_one()
         stores.make_reference()

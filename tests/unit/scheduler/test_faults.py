@@ -11,6 +11,7 @@ from scheduler.faults import Fault, fault_of, pause_seconds
 from vaeval_core.errors import (
     CheckpointChanged,
     CheckpointRejected,
+    DeviceUnusable,
     ExtractorDiffers,
     FileLost,
     ImagesChanged,
@@ -42,7 +43,7 @@ def test_a_package_that_is_not_installed_is_the_fault_of_this_machine() -> None:
     assert fault_of(ModuleNotFoundError("No module named 'keras'")) is Fault.MACHINE
 
 
-@pytest.mark.parametrize("kind", [StorageFailed, FileLost, ServiceUnreachable])
+@pytest.mark.parametrize("kind", [StorageFailed, FileLost, ServiceUnreachable, DeviceUnusable])
 def test_services_and_disks_are_the_surroundings(kind: type[VaevalError]) -> None:
     assert fault_of(kind("No.")) is Fault.SURROUNDINGS
 
