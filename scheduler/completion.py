@@ -95,7 +95,7 @@ def finalise(
         raise
     except VaevalError as error:
         fault = fault_of(error)
-        if fault in {Fault.SURROUNDINGS, Fault.MACHINE}:
+        if fault.is_put_off:
             return finalisation.release(str(error), fault)
         _LOG.exception("finalise_failed")
         reason = str(error)

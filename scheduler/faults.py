@@ -4,6 +4,7 @@
     work            perhaps this very work, as for one that kills its worker   counts; after the last attempt it fails
     machine         this machine lacks what it takes                           other machines try; none left, it fails
     surroundings    storage, database, disk, a folder that is not mounted      pauses, and tries for a day
+    device          the GPU of this slot fell away                             so too, and other slots try meanwhile
 
 Only `work` uses up attempts: they are there for work that kills whoever touches it, and an outage of six seconds, or of six
 hours, says nothing about the work.
@@ -27,6 +28,9 @@ LONGEST_TROUBLE_SECONDS = 86_400.0
 """How long the surroundings may keep one piece of work from being done, attempt after attempt, before it fails with their
 reason. A night and a morning: a person can come and put it right, and nothing goes round for ever."""
 
+TROUBLE_FORGOTTEN_SECONDS = 3_600.0
+"""After so long without an attempt that day begins anew: what was put off on Friday is not given up first thing on Monday."""
+
 
 class Fault(StrEnum):
     """Whose fault it is."""
@@ -35,12 +39,23 @@ class Fault(StrEnum):
     WORK = "work"
     MACHINE = "machine"
     SURROUNDINGS = "surroundings"
+    DEVICE = "device"
+
+    @property
+    def is_trouble(self) -> bool:
+        """Whether it may pass, so that it is waited for."""
+        return self in {Fault.SURROUNDINGS, Fault.DEVICE}
+
+    @property
+    def is_put_off(self) -> bool:
+        """Whether it says nothing about the work, so that no attempt is used up."""
+        return self.is_trouble or self is Fault.MACHINE
 
 
 _BY_ERROR: tuple[tuple[type[BaseException], Fault], ...] = (
     # Some errors are two things: what changed since it was submitted is input, but perhaps on this machine alone.
-    # A GPU that fell away is the matter of one slot; the other slots of its machine are as good as ever.
-    (DeviceUnusable, Fault.SURROUNDINGS),
+    # The matter of one slot: the others of its machine are as good as ever.
+    (DeviceUnusable, Fault.DEVICE),
     (ThisMachineCannot, Fault.MACHINE),
     (StorageFailed, Fault.SURROUNDINGS),
     (ServiceUnreachable, Fault.SURROUNDINGS),
@@ -88,6 +103,6 @@ def pause_seconds(fault: Fault, *, failed_before: int, lease_seconds: float) -> 
     >>> [pause_seconds(Fault.WORK, failed_before=n, lease_seconds=60) for n in (0, 1)]
     [2.0, 4.0]
     """
-    if fault is Fault.SURROUNDINGS:
+    if fault.is_trouble:
         return lease_seconds / 2 if failed_before == 0 else lease_seconds
     return min(2.0 ** (failed_before + 1), lease_seconds) if fault is Fault.WORK else 0.0

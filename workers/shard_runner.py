@@ -228,7 +228,7 @@ class ShardRunner:
         _LOG.error("shard_failed", extra={"reason": reason, "fault": fault})
         if not is_recorded:
             return RunOutcome.CLAIM_LOST
-        return RunOutcome.PUT_OFF if fault in {Fault.SURROUNDINGS, Fault.MACHINE} else RunOutcome.FAILED
+        return RunOutcome.PUT_OFF if fault.is_put_off else RunOutcome.FAILED
 
     def _release(self, claim: ShardClaim, heartbeat: Heartbeat) -> RunOutcome:
         is_recorded = recorded(lambda: self._work.release_shard(claim), heartbeat)

@@ -30,7 +30,7 @@ from scheduler.store.artifact_keys import clock_key
 from scheduler.store.base import StoredFile
 from scheduler.store.found_files import FoundFile as FoundFile
 from scheduler.store.found_files import files_below, remove_if_written_at
-from vaeval_core.errors import FileLost, InvalidInput, StorageFailed
+from vaeval_core.errors import FileLost, InvalidInput, StorageFailed, VaevalError
 
 DTYPES = ("float32", "float64", "int64", "uint8")
 """What an array may be made of."""
@@ -263,7 +263,7 @@ class ArtifactStore:
 
     @contextmanager
     def _troubles(self, verb: str, key: str) -> Iterator[None]:
-        """OSError, which every fsspec store raises, as a sentence."""
+        """What the store raises, as a sentence: OSError, and of object stores whatever their clients raise."""
         try:
             yield
         except OSError as error:
@@ -280,6 +280,17 @@ class ArtifactStore:
                 received=f"{self._shown(key)} ({words})",
                 expected="a store that this user may read and write, with the file in it",
                 next_step="check VAEVAL_ARTIFACTS and its permissions: vaeval doctor",
+            ) from error
+        except VaevalError:
+            raise
+        except Exception as error:
+            if self._folder is not None:
+                raise  # a folder raises OSError and nothing else
+            raise StorageFailed(
+                f"A file cannot be {verb}: the store does not answer as it should.",
+                received=f"{self._shown(key)} ({type(error).__name__}: {' '.join(str(error).split())[:200]})",
+                expected="a store that this user may read and write",
+                next_step="check VAEVAL_ARTIFACTS, its keys and the network: vaeval doctor",
             ) from error
 
 

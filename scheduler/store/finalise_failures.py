@@ -52,7 +52,7 @@ def release_claim(
         if give_back(connection, owner, claim.owner_id, event, reason, max_attempts=max_attempts):
             _pause(connection, claim, lease_seconds / 2)
         return True
-    if fault is Fault.SURROUNDINGS and held.is_too_long:
+    if fault.is_trouble and held.is_too_long:
         story = f"Merging its shards was not possible for {LONGEST_TROUBLE_SECONDS / 3600:g} hours. {reason}"
         fail(connection, owner, [claim.owner_id], EvaluationEvent.FINALISE_FAILED, story)
         return True
@@ -63,7 +63,7 @@ def release_claim(
             fail(connection, owner, [claim.owner_id], EvaluationEvent.FINALISE_FAILED, story)
             return True
     event = EvaluationEvent.FINALISE_PUT_OFF
-    is_troubled = fault is Fault.SURROUNDINGS
+    since = func.coalesce(table.c.troubled_since, database_now()) if fault.is_trouble else table.c.troubled_since
     connection.execute(
         update(table)
         .where(held_by(claim))
@@ -71,7 +71,7 @@ def release_claim(
             state=becomes(event),
             attempts=table.c.attempts - 1,
             error=reason,
-            troubled_since=func.coalesce(table.c.troubled_since, database_now()) if is_troubled else null(),
+            troubled_since=since,
         )
     )
     pause = pause_seconds(fault, failed_before=int(held.troubled_since is not None), lease_seconds=lease_seconds)

@@ -23,7 +23,6 @@ from sqlalchemy import (
     null,
     or_,
     select,
-    true,
     update,
 )
 
@@ -125,7 +124,9 @@ def _take_ready(
         .where(
             is_ready(owner, max_attempts),
             # As with shards: who works on some evaluations alone may be the only one who ever looks at them.
-            _is_for(owner, worker, lease_seconds) if evaluation_ids is None or owner is not EVALUATION else true(),
+            _is_for(owner, worker, lease_seconds)
+            if evaluation_ids is None or owner is not EVALUATION
+            else may_try(owner, owner.table.c.id, host_of(literal(worker)), lease_seconds),
             *part_of(owner, owner.table.c.id, evaluation_ids),
         )
         .order_by(*order, owner.table.c.id)

@@ -17,6 +17,7 @@ from sqlalchemy import (
     ScalarSelect,
     and_,
     bindparam,
+    case,
     delete,
     exists,
     func,
@@ -76,20 +77,23 @@ def refuse(
     """
     host = connection.scalar(select(host_of(literal(worker))))
     own = and_(_of(owner) == owner_id, refusals.c.host == host)
-    earlier = connection.scalar(select(refusals.c.at).where(own))
+    is_over = refusals.c.at <= database_now_plus(-LEFT_TO_OTHERS_SECONDS)
+    earlier = connection.execute(select(refusals.c.at, is_over.label("is_over")).where(own)).one_or_none()
     entry = insert_into(connection, refusals).values(
         **{_of(owner).name: owner_id}, host=host, reason=reason, at=database_now()
     )
     connection.execute(
         entry.on_conflict_do_update(
-            index_elements=[_of(owner).name, "host"], set_={"reason": entry.excluded.reason, "at": entry.excluded.at}
+            index_elements=[_of(owner).name, "host"],
+            # A sister shard that was at hand, too, is no second answer: the others have their time from the first one.
+            set_={"reason": entry.excluded.reason, "at": case((is_over, entry.excluded.at), else_=refusals.c.at)},
         )
     )
     is_anybody_left: ColumnElement[bool] = exists().where(is_living(lease_seconds), ~_has_refused(owner, owner_id))
-    if earlier is not None:
+    if earlier is not None and earlier.is_over:
         # Asked once more, after a while: then only machines are counted on that work, be it on something else.
         is_anybody_left = exists().where(
-            is_living(lease_seconds), ~_has_refused(owner, owner_id), _has_worked_since(earlier)
+            is_living(lease_seconds), ~_has_refused(owner, owner_id), _has_worked_since(earlier.at)
         )
     if connection.scalar(select(is_anybody_left)):
         return None

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, null, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, null, or_, select, update
 
-from scheduler.faults import LONGEST_TROUBLE_SECONDS, Fault, pause_seconds
+from scheduler.faults import LONGEST_TROUBLE_SECONDS, TROUBLE_FORGOTTEN_SECONDS, Fault, pause_seconds
 from scheduler.lifecycle import EvaluationEvent, ShardEvent
 from scheduler.store.base import ShardClaim
 from scheduler.store.clock import database_now, database_now_plus
@@ -29,7 +29,7 @@ def fail_attempt(
     connection.execute(
         select(owner.table.c.id).where(owner.table.c.id == claim.owner_id).with_for_update(key_share=True)
     )
-    is_too_long = shards.c.troubled_since <= database_now_plus(-LONGEST_TROUBLE_SECONDS)
+    is_too_long = and_(shards.c.troubled_since <= database_now_plus(-LONGEST_TROUBLE_SECONDS), _was_tried_lately())
     shard = connection.execute(
         select(shards, is_too_long.label("is_too_long")).where(held_by(claim)).with_for_update(key_share=True)
     ).one_or_none()
@@ -37,7 +37,7 @@ def fail_attempt(
         return False
     if fault is Fault.INPUT or (fault is Fault.WORK and shard.attempts >= max_attempts):
         give_up(connection, owner, shard, reason)
-    elif fault is Fault.SURROUNDINGS and shard.is_too_long:
+    elif fault.is_trouble and shard.is_too_long:
         hours = f"{LONGEST_TROUBLE_SECONDS / 3600:g} hours"
         give_up(connection, owner, shard, reason, story=f"could not be computed for {hours}. {reason}")
     elif fault is Fault.MACHINE and (
@@ -55,7 +55,11 @@ def _queue(
     failed_before = shard.attempts - 1 if fault is Fault.WORK else int(shard.troubled_since is not None)
     pause = pause_seconds(fault, failed_before=failed_before, lease_seconds=lease_seconds)
     event = ShardEvent.ATTEMPT_FAILED if fault is Fault.WORK else ShardEvent.PUT_OFF
-    since = func.coalesce(shards.c.troubled_since, database_now()) if fault is Fault.SURROUNDINGS else null()
+    since: ColumnElement[Any] = null()
+    if fault.is_put_off:  # what a machine cannot do says nothing of the trouble that others have with it
+        since = case((_was_tried_lately(), shards.c.troubled_since))
+    if fault.is_trouble:
+        since = func.coalesce(since, database_now())
     connection.execute(
         update(shards)
         .where(shards.c.id == shard.id)
@@ -69,9 +73,30 @@ def _queue(
             error=reason,
         )
     )
-    detail = {"attempt": shard.attempts, "reason": reason, "fault": fault, "pause_seconds": pause}
     owner_id = shard._mapping[owner.of_shard]
+    if fault is Fault.SURROUNDINGS:
+        _pause_sisters(connection, owner, owner_id, pause)
+    detail = {"attempt": shard.attempts, "reason": reason, "fault": fault, "pause_seconds": pause}
     write_entries(connection, [owner.shard_entry(event, owner_id, shard.id, worker=shard.lease_owner, detail=detail)])
+
+
+def _pause_sisters(connection: Connection, owner: Owner, owner_id: int, pause: float) -> None:
+    """What keeps one shard from its images or its checkpoint keeps all: tried one after the other, they would hold up whatever
+    stands behind them."""
+    until = database_now_plus(pause)
+    connection.execute(
+        update(shards)
+        .where(
+            owner.of_shard == owner_id,
+            shard_can(ShardEvent.CLAIMED),
+            or_(shards.c.not_before.is_(None), shards.c.not_before < until),
+        )
+        .values(not_before=until)
+    )
+
+
+def _was_tried_lately() -> ColumnElement[bool]:
+    return shards.c.not_before > database_now_plus(-TROUBLE_FORGOTTEN_SECONDS)
 
 
 def give_up(connection: Connection, owner: Owner, shard: Row[Any], reason: str, *, story: str | None = None) -> bool:

@@ -26,7 +26,6 @@ from sqlalchemy import (
     null,
     or_,
     select,
-    true,
     update,
 )
 
@@ -157,9 +156,11 @@ def _for_grabs(
         .join(owner.table, owner.table.c.id == owner.of_shard)
         .where(
             is_claimable(owner),
-            # Who works on some evaluations alone may be the only one who ever looks at them, whoever else is alive. Not so
-            # of references: others wait for them, too, and would fail with them.
-            is_for(owner, worker, lease_seconds) if evaluation_ids is None or owner is not EVALUATION else true(),
+            # Who works on some evaluations alone may be the only one who ever looks at them, whoever else is alive: only what
+            # this machine cannot do is left to others. Not so of references: others wait for them, too, and fail with them.
+            is_for(owner, worker, lease_seconds)
+            if evaluation_ids is None or owner is not EVALUATION
+            else may_try(owner, owner.of_shard, host_of(literal(worker)), lease_seconds),
             *part_of(owner, owner.of_shard, evaluation_ids),
         )
     )

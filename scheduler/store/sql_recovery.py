@@ -143,6 +143,7 @@ def _queue_again(connection: Connection, owner: Owner, shard: Row[Any], reason: 
             state=shard_becomes(ShardEvent.LEASE_ENDED),  # lease_owner stays: see `shard_work.is_for`
             lease_expires_at=null(),
             not_before=database_now(),
+            troubled_since=null(),  # its worker was at it until it went
             images_done=0,
             error=reason,
         )

@@ -108,7 +108,7 @@ class Stores:
 
     def end_pauses(self) -> None:
         """As if every pause after a failed attempt were over."""
-        self.execute("UPDATE shards SET not_before = NULL")
+        self.execute(f"UPDATE shards SET not_before = {moment(self, -1)} WHERE not_before IS NOT NULL")
         for table in ("reference_sets", "evaluations"):
             self.execute(f"UPDATE {table} SET lease_expires_at = NULL WHERE state = 'running'")
 

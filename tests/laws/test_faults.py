@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scheduler.faults import LONGEST_TROUBLE_SECONDS, Fault
+from scheduler.faults import LONGEST_TROUBLE_SECONDS, TROUBLE_FORGOTTEN_SECONDS, Fault
 from scheduler.lifecycle import EvaluationState
 from scheduler.store.base import ShardClaim
 from tests.laws.stores import Stores, file_of, moment
@@ -56,7 +56,7 @@ class TestSurroundings:
         ((is_later,),) = stores.query(
             f"SELECT COUNT(*) FROM shards WHERE not_before BETWEEN {moment(stores, 290)} AND {moment(stores, 310)}"
         )
-        assert is_later == 1
+        assert is_later == 2, "the other shard of the reference, too"
 
     def test_after_a_day_without_success_it_fails_with_the_reason(self, stores: Stores) -> None:
         evaluation_id = stores.submit_one()
@@ -101,7 +101,7 @@ class TestSurroundings:
         stores.make_reference()
         report(stores, "0@here", "1@here", "0@there")
         failed = claim_and_fail(stores, "0@here", AWAY, Fault.SURROUNDINGS)
-        stores.execute(f"UPDATE shards SET not_before = {moment(stores, -1)} WHERE id = {failed.shard_id}")
+        stores.end_pauses()
         assert stores.claim("1@here").number == 1
         assert stores.work.claim_shard("1@here") is None
         assert stores.claim("0@there").shard_id == failed.shard_id
@@ -125,6 +125,47 @@ class TestSurroundings:
         stores.execute(f"UPDATE reference_sets SET troubled_since = {moment(stores, -LONGEST_TROUBLE_SECONDS - 1)}")
         stores.work.release_finalise(stores.claim_finalise("w"), AWAY, fault=Fault.SURROUNDINGS)
         assert stores.error_of(1) == (f"The reference failed: Merging its shards was not possible for 24 hours. {AWAY}")
+
+    def test_other_work_goes_on_meanwhile(self, stores: Stores) -> None:
+        """What keeps one shard from its images keeps all of its evaluation: they do not hold up the next one."""
+        first, second = stores.submit_one(), stores.submit_one("vae/step-2")
+        stores.make_reference()
+        assert claim_and_fail(stores, "w", AWAY, Fault.SURROUNDINGS).owner_id == first
+        assert stores.claim("w").owner_id == second
+        stores.end_pauses()
+        assert stores.claim("w").owner_id == first
+
+    def test_a_device_that_fell_away_holds_up_its_shard_alone(self, stores: Stores) -> None:
+        evaluation_id = stores.submit_one()
+        stores.make_reference()
+        report(stores, "0@a", "1@a")
+        failed = claim_and_fail(stores, "0@a", "No GPU.", Fault.DEVICE)
+        sister = stores.claim("1@a")
+        assert (sister.owner_id, sister.number) == (evaluation_id, failed.number + 1)
+        assert stores.count("refusals") == 0, "the machine has other slots"
+        assert stores.work.finish_shard(sister, file_of(sister), 1.0)
+        stores.end_pauses()
+        assert stores.claim("1@a").attempt == 1
+
+    def test_time_in_which_nobody_tried_is_no_trouble(self, stores: Stores) -> None:
+        evaluation_id = stores.submit_one()
+        stores.make_reference()
+        claim_and_fail(stores, "w", AWAY, Fault.SURROUNDINGS)
+        stores.execute(
+            f"UPDATE shards SET troubled_since = {moment(stores, -3 * LONGEST_TROUBLE_SECONDS)},"
+            f" not_before = {moment(stores, -TROUBLE_FORGOTTEN_SECONDS - 1)} WHERE troubled_since IS NOT NULL"
+        )
+        claim_and_fail(stores, "w", AWAY, Fault.SURROUNDINGS)
+        assert stores.state_of(evaluation_id) is EvaluationState.RUNNING
+
+    def test_what_one_machine_cannot_do_is_no_end_of_the_trouble_of_others(self, stores: Stores) -> None:
+        stores.submit_one()
+        stores.make_reference()
+        report(stores, "0@a", "0@b")
+        claim_and_fail(stores, "0@a", AWAY, Fault.SURROUNDINGS)
+        stores.end_pauses()
+        claim_and_fail(stores, "0@b", OLD, Fault.MACHINE)
+        assert stores.query("SELECT COUNT(*) FROM shards WHERE troubled_since IS NOT NULL") == [(1,)]
 
 
 class TestMachinesThatCannot:
@@ -241,6 +282,26 @@ class TestMachinesThatCannot:
         claim_and_fail(stores, "0@old", OLD, Fault.MACHINE)
         assert stores.state_of(evaluation_id) is EvaluationState.RUNNING
         assert stores.query("SELECT host FROM refusals") == [("old",)]
+
+    def test_two_shards_of_one_machine_at_once_are_one_answer(self, stores: Stores) -> None:
+        evaluation_id = stores.submit_one()
+        stores.make_reference()
+        report(stores, "0@old", "1@old", "0@new")
+        claims = [stores.claim("0@old"), stores.claim("1@old")]
+        for claim in claims:
+            assert stores.work.fail_shard(claim, OLD, fault=Fault.MACHINE)
+        assert stores.state_of(evaluation_id) is EvaluationState.RUNNING
+        assert stores.claim("0@new").owner_id == evaluation_id
+
+    def test_a_run_of_its_own_leaves_what_it_cannot_do_to_another_machine(self, stores: Stores) -> None:
+        evaluation_id = stores.submit_one()
+        stores.make_reference()
+        report(stores, "0@run", "0@service")
+        claim = stores.work.claim_shard("0@run", [evaluation_id])
+        assert claim is not None
+        stores.work.fail_shard(claim, OLD, fault=Fault.MACHINE)
+        assert stores.work.claim_shard("0@run", [evaluation_id]) is None
+        assert stores.claim("0@service").owner_id == evaluation_id
 
     def test_submitting_again_asks_every_machine_again(self, stores: Stores) -> None:
         evaluation_id = stores.submit_one()

@@ -43,9 +43,13 @@ def test_a_package_that_is_not_installed_is_the_fault_of_this_machine() -> None:
     assert fault_of(ModuleNotFoundError("No module named 'keras'")) is Fault.MACHINE
 
 
-@pytest.mark.parametrize("kind", [StorageFailed, FileLost, ServiceUnreachable, DeviceUnusable])
+@pytest.mark.parametrize("kind", [StorageFailed, FileLost, ServiceUnreachable])
 def test_services_and_disks_are_the_surroundings(kind: type[VaevalError]) -> None:
     assert fault_of(kind("No.")) is Fault.SURROUNDINGS
+
+
+def test_a_device_that_fell_away_is_the_matter_of_its_slot() -> None:
+    assert fault_of(DeviceUnusable("No.")) is Fault.DEVICE
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.ESTALE, errno.EIO, errno.ECONNRESET])
