@@ -107,9 +107,12 @@ def judge(
             rendering.document("judge", {"sheet": sheet, "pairs": len(contest.first), "question": contest.question})
         else:
             rendering.data(str(sheet))
+            options = ("" if of == "samples" else f" --of {of}") + (
+                "" if fingerprint is None else f" --fingerprint {fingerprint}"
+            )
             rendering.note(
-                f"{count(len(contest.first), 'pair')}. {contest.question} Note L, R or - for each. Next: vaeval judge {first} "
-                f"{second}{'' if of == 'samples' else f' --of {of}'} --answers {'L' * len(contest.first)}"
+                f"{count(len(contest.first), 'pair')}. {contest.question} Note L, R or - for each."
+                f" Next: vaeval judge {first} {second}{options} --answers {'L' * len(contest.first)}"
             )
         return
     found = preference(answers or "", first_is_left)

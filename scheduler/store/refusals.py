@@ -26,10 +26,10 @@ from sqlalchemy import (
     select,
 )
 
-from scheduler.lifecycle import ShardState
+from scheduler.lifecycle import EvaluationState, ShardState
 from scheduler.store.clock import database_now, database_now_plus
 from scheduler.store.conflicts import insert_into
-from scheduler.store.owners import Owner, among
+from scheduler.store.owners import OWNERS, Owner, among
 from scheduler.store.tables import refusals, shards, workers
 
 LEFT_TO_OTHERS_SECONDS = 600
@@ -140,13 +140,14 @@ def _has_refused(owner: Owner, owner_id: ColumnElement[int] | int) -> ColumnElem
 
 
 def _has_worked_since(moment: Any) -> ColumnElement[bool]:
-    """Rows of `workers` that have a shard at hand, or had one since: a worker that never asks for any will not ask for this."""
+    """Rows of `workers` that have something at hand, or had a shard since: who never asks for work will not ask for this."""
     held = shards.alias("held")
-    return (
-        exists()
-        .where(
-            held.c.lease_owner == workers.c.worker,
-            or_(held.c.state == ShardState.RUNNING, held.c.finished_at > moment, held.c.not_before > moment),
-        )
-        .correlate(workers)
+    computes = exists().where(
+        held.c.lease_owner == workers.c.worker,
+        or_(held.c.state == ShardState.RUNNING, held.c.finished_at > moment, held.c.not_before > moment),
     )
+    merges = (
+        exists().where(table.c.lease_owner == workers.c.worker, table.c.state == EvaluationState.FINALISING)
+        for table in (each.table.alias("merged") for each in OWNERS.values())
+    )
+    return or_(*(each.correlate(workers) for each in (computes, *merges)))

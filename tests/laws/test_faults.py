@@ -7,7 +7,7 @@ import pytest
 from scheduler.faults import LONGEST_TROUBLE_SECONDS, TROUBLE_FORGOTTEN_SECONDS, Fault
 from scheduler.lifecycle import EvaluationState
 from scheduler.store.base import ShardClaim
-from tests.laws.stores import Stores, file_of, moment
+from tests.laws.stores import Stores, file_of, moment, stored_file
 
 AWAY = "The artifacts cannot be reached."
 OLD = "This program computes other features."
@@ -257,6 +257,19 @@ class TestMachinesThatCannot:
         claim = stores.work.claim_shard("0@old", [waiting])
         assert claim is not None
         stores.work.fail_shard(claim, OLD, fault=Fault.MACHINE)
+        assert stores.state_of(waiting) is EvaluationState.RUNNING
+
+    def test_a_machine_that_merges_is_waited_for(self, stores: Stores) -> None:
+        merged = stores.submit_one()
+        stores.compute_shards()
+        waiting = stores.submit_one("vae/step-2")
+        report(stores, "0@old", "0@merges")
+        assert stores.work.finish_reference(stores.claim_finalise("0@merges"), stored_file("references/1/merged"))
+        assert stores.claim_finalise("0@merges").owner_id == merged
+        claim_and_fail(stores, "0@old", OLD, Fault.MACHINE)
+        stores.execute(f"UPDATE refusals SET at = {moment(stores, -601)}")
+        stores.execute(f"UPDATE shards SET not_before = {moment(stores, -601)} WHERE not_before IS NOT NULL")
+        claim_and_fail(stores, "0@old", OLD, Fault.MACHINE)
         assert stores.state_of(waiting) is EvaluationState.RUNNING
 
     def test_what_another_machine_refused_of_other_work_changes_nothing(self, stores: Stores) -> None:

@@ -143,7 +143,7 @@ METRICS: dict[str, Metric] = {
         ),
         Metric(
             name="fid_infinity",
-            version=1,
+            version=2,
             title="Fréchet distance of infinitely many samples",
             unit="squared feature units",
             direction="lower",

@@ -79,6 +79,7 @@ def preference(answers: str, first_is_left: NDArray[np.bool_]) -> Preference:
             "The answers are not those to the pairs of the sheet.",
             received=f"{len(letters)} answers: {''.join(letters)}" if letters else "no answer",
             expected=f"{len(first_is_left)} letters, each {LEFT}, {RIGHT} or {NEITHER}",
+            next_step="count the pairs; if another seed was evaluated since the sheet was drawn, draw it again: --sheet",
         )
     chosen = [
         (letter == LEFT) == bool(is_left)
