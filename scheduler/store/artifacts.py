@@ -7,13 +7,12 @@ that is missing or altered is noticed before its numbers are used.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import re
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,7 +29,8 @@ from scheduler.store.artifact_keys import clock_key
 from scheduler.store.base import StoredFile
 from scheduler.store.found_files import FoundFile as FoundFile
 from scheduler.store.found_files import files_below, remove_if_written_at
-from vaeval_core.errors import FileLost, InvalidInput, StorageFailed, VaevalError
+from scheduler.store.storage_errors import storage_troubles
+from vaeval_core.errors import FileLost, InvalidInput, StorageFailed
 
 DTYPES = ("float32", "float64", "int64", "uint8")
 """What an array may be made of."""
@@ -261,37 +261,8 @@ class ArtifactStore:
     def _shown(self, key: str) -> str:
         return f"{without_password(self.url).rstrip('/')}/{key}"
 
-    @contextmanager
-    def _troubles(self, verb: str, key: str) -> Iterator[None]:
-        """What the store raises, as a sentence: OSError, and of object stores whatever their clients raise."""
-        try:
-            yield
-        except OSError as error:
-            words = error.strerror or str(error) or type(error).__name__
-            if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-                raise StorageFailed(
-                    "No space is left for the artifacts.",
-                    received=f"{self._shown(key)} ({words})",
-                    expected="room on the disk, or in the quota, that holds VAEVAL_ARTIFACTS",
-                    next_step="free some space, then submit again: finished shards are kept",
-                ) from error
-            raise StorageFailed(
-                f"A file cannot be {verb}.",
-                received=f"{self._shown(key)} ({words})",
-                expected="a store that this user may read and write, with the file in it",
-                next_step="check VAEVAL_ARTIFACTS and its permissions: vaeval doctor",
-            ) from error
-        except VaevalError:
-            raise
-        except Exception as error:
-            if self._folder is not None:
-                raise  # a folder raises OSError and nothing else
-            raise StorageFailed(
-                f"A file cannot be {verb}: the store does not answer as it should.",
-                received=f"{self._shown(key)} ({type(error).__name__}: {' '.join(str(error).split())[:200]})",
-                expected="a store that this user may read and write",
-                next_step="check VAEVAL_ARTIFACTS, its keys and the network: vaeval doctor",
-            ) from error
+    def _troubles(self, verb: str, key: str) -> AbstractContextManager[None]:
+        return storage_troubles(verb, self._shown(key), is_folder=self._folder is not None)
 
 
 def _write_atomically(path: Path, data: bytes) -> None:
