@@ -110,7 +110,7 @@ def scored(vae: object, images: ImagesInMemory, protocol: Protocol, size: int) -
 
 
 def require_equal(name: str, cut: MetricValue, whole: MetricValue) -> None:
-    """To 1e-9 in every number, and word for word."""
+    """To 1e-12 in every number, and word for word."""
     words = [(value.kind, value.reason, value.num_images, value.warnings) for value in (cut, whole)]
     assert words[0] == words[1], name
     for part, (numbers, expected) in {
@@ -122,7 +122,7 @@ def require_equal(name: str, cut: MetricValue, whole: MetricValue) -> None:
     }.items():
         # What is missing is NaN as an array, which equals itself here.
         arrays = (np.array(numbers, np.float64), np.array(expected, np.float64))
-        np.testing.assert_allclose(*arrays, rtol=1e-9, atol=1e-12, strict=True, err_msg=f"{part} of {name}")
+        np.testing.assert_allclose(*arrays, rtol=1e-12, atol=1e-12, strict=True, err_msg=f"{part} of {name}")
 
 
 def names_with_a_number(values: Iterable[tuple[str, MetricValue]]) -> set[str]:
