@@ -24,7 +24,6 @@ over all pairs is shared with precision and coverage.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import platform
@@ -40,6 +39,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.anonymous_memory import AnonymousMemory
+from benchmarks.contestants import make_torchvision_importable
 
 PROJECT = Path(__file__).parents[1]
 RANK = 64
@@ -128,7 +128,7 @@ def fidelity_kid(generated: np.ndarray, reference: np.ndarray) -> Compute:
     """torch-fidelity's default, or as many images a subset as there are."""
     import torch
 
-    _torchvision_without_operators()
+    make_torchvision_importable()
     from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metric
 
     one, other = torch.from_numpy(reference), torch.from_numpy(generated)
@@ -350,20 +350,6 @@ def added(folder: Path) -> None:
         vendi_score(generated)
         seconds = time.perf_counter() - started
     print(json.dumps({"seconds": seconds, "mebibytes": memory.gained or 0.0}))
-
-
-def _torchvision_without_operators() -> None:
-    """torch-fidelity imports torchvision, whose operators may not load here; none is used."""
-    import torch
-
-    with contextlib.suppress(RuntimeError, ImportError):
-        import torchvision  # noqa: F401
-
-        return
-    for module in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
-        del sys.modules[module]
-    for operator in ("nms", "qnms"):
-        torch.library.define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
 
 
 def main() -> None:

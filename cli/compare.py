@@ -11,7 +11,7 @@ import typer
 from cli import rendering
 from cli.boards import score_warnings
 from cli.number_formats import count, p_value, significant, with_error
-from cli.options import Json
+from cli.options import CommonFingerprint, Json
 
 if TYPE_CHECKING:
     from cli.pairing import Pair
@@ -63,14 +63,7 @@ class Comparison:
 def compare(
     first: Annotated[str, typer.Argument(metavar="FIRST", help="ID of an evaluation, or name of a checkpoint.")],
     second: Annotated[str, typer.Argument(metavar="SECOND", help="What to compare it with, likewise.")],
-    fingerprint: Annotated[
-        str | None,
-        typer.Option(
-            "--fingerprint",
-            metavar="PREFIX",
-            help="Only the protocol whose fingerprint begins so. Default: the common one.",
-        ),
-    ] = None,
+    fingerprint: CommonFingerprint = None,
     as_json: Json = False,
 ) -> None:
     """Tell a better checkpoint from a lucky one.

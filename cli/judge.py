@@ -11,7 +11,7 @@ import typer
 
 from cli import rendering
 from cli.number_formats import count, p_value, significant
-from cli.options import Json
+from cli.options import CommonFingerprint, Json
 from vaeval_core.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
@@ -67,14 +67,7 @@ def judge(
         typer.Option("--answers", metavar="LETTERS", help="Count answers: L, R or - (neither) for each pair in turn."),
     ] = None,
     of: Annotated[str, typer.Option("--of", metavar="KIND", help="samples or reconstructions.")] = "samples",
-    fingerprint: Annotated[
-        str | None,
-        typer.Option(
-            "--fingerprint",
-            metavar="PREFIX",
-            help="Only the protocol whose fingerprint begins so. Default: the common one.",
-        ),
-    ] = None,
+    fingerprint: CommonFingerprint = None,
     as_json: Json = False,
 ) -> None:
     """Let people say which of two is better, blind.

@@ -7,6 +7,14 @@ from typing import Annotated
 
 import typer
 
+CommonFingerprint = Annotated[
+    str | None,
+    typer.Option(
+        "--fingerprint",
+        metavar="PREFIX",
+        help="Only the protocol whose fingerprint begins so. Default: the common one.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 Checkpoints = Annotated[

@@ -53,9 +53,9 @@ class Fault(StrEnum):
 
 
 _BY_ERROR: tuple[tuple[type[BaseException], Fault], ...] = (
-    # Some errors are two things: what changed since it was submitted is input, but perhaps on this machine alone.
     # The matter of one slot: the others of its machine are as good as ever.
     (DeviceUnusable, Fault.DEVICE),
+    # Some errors are two things: what changed since it was submitted is input, but perhaps on this machine alone.
     (ThisMachineCannot, Fault.MACHINE),
     (StorageFailed, Fault.SURROUNDINGS),
     (ServiceUnreachable, Fault.SURROUNDINGS),
@@ -98,9 +98,9 @@ def pause_seconds(fault: Fault, *, failed_before: int, lease_seconds: float) -> 
         failed_before: Attempts that failed for the same reason before this one.
         lease_seconds: Lease of a claim, the measure of how fast things go in this service.
 
-    >>> [pause_seconds(Fault.SURROUNDINGS, failed_before=n, lease_seconds=60) for n in (0, 1, 2)]
+    >>> [pause_seconds(Fault.SURROUNDINGS, failed_before=n, lease_seconds=60.0) for n in (0, 1, 2)]
     [30.0, 60.0, 60.0]
-    >>> [pause_seconds(Fault.WORK, failed_before=n, lease_seconds=60) for n in (0, 1)]
+    >>> [pause_seconds(Fault.WORK, failed_before=n, lease_seconds=60.0) for n in (0, 1)]
     [2.0, 4.0]
     """
     if fault.is_trouble:

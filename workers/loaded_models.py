@@ -94,13 +94,16 @@ class LoadedModels:
 
         Raises:
             WeightsUnavailable: Its weights are not on this machine.
+            DeviceUnusable: As of a checkpoint.
         """
         if spec is None:
             return None
 
         from vaeval_core.features.perceptual_distance import load_perceptual_distance
 
-        return self._perceptual.get(spec, lambda: load_perceptual_distance(spec, self._weights_folder))
+        distance = self._perceptual.get(spec, lambda: load_perceptual_distance(spec, self._weights_folder))
+        require_device(os.environ)
+        return distance
 
     def images(self, uri: str, digest: str) -> ImageSet:
         """The real images.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from sqlalchemy import Connection, case, null, or_, update
 
@@ -16,6 +17,8 @@ from scheduler.store.database import Database
 from scheduler.store.journal import storable
 from scheduler.store.tables import workers
 from vaeval_core.evaluation_result import Score
+
+_Claim = TypeVar("_Claim")
 
 
 class SqlWorkStore:
@@ -36,11 +39,17 @@ class SqlWorkStore:
 
     def claim_shard(self, worker: str, evaluation_ids: Sequence[int] | None = None) -> ShardClaim | None:
         """See `WorkStore.claim_shard`."""
+        return self._claimed(
+            lambda connection: shard_work.claim(connection, worker, self._lease_seconds, evaluation_ids)
+        )
 
-        def work(connection: Connection) -> ShardClaim | None:
-            claim = shard_work.claim(connection, worker, self._lease_seconds, evaluation_ids)
+    def _claimed(self, claim: Callable[[Connection], _Claim | None]) -> _Claim | None:
+        """What the claim gives, unless the database belongs to another version of the program by now."""
+
+        def work(connection: Connection) -> _Claim | None:
+            claimed = claim(connection)
             schema.require_unchanged(connection, self._revision)
-            return claim
+            return claimed
 
         return self._database.write(work)
 
@@ -81,19 +90,15 @@ class SqlWorkStore:
             lambda connection: finalise_work.is_any_ready(connection, self._max_attempts, evaluation_ids)
         ):
             return None
-
-        def work(connection: Connection) -> FinaliseClaim | None:
-            claim = finalise_work.claim(
+        return self._claimed(
+            lambda connection: finalise_work.claim(
                 connection,
                 worker,
                 lease_seconds=self._lease_seconds,
                 max_attempts=self._max_attempts,
                 evaluation_ids=evaluation_ids,
             )
-            schema.require_unchanged(connection, self._revision)
-            return claim
-
-        return self._database.write(work)
+        )
 
     def renew_finalise(self, claim: FinaliseClaim) -> bool:
         """See `WorkStore.renew_finalise`."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import func, select, text, update
 
+from scheduler.faults import Fault
 from scheduler.lifecycle import EvaluationState
 from scheduler.store.base import EvaluationRequest, FinaliseClaim, ShardClaim, StoredFile, SubmissionReceipt
 from scheduler.store.clock import database_now_plus
@@ -44,6 +45,17 @@ class Stores:
     def claim(self, worker: str = "worker-1") -> ShardClaim:
         claim = self.work.claim_shard(worker)
         assert claim is not None
+        return claim
+
+    def report(self, *slots: str) -> None:
+        """Each slot is called `slot@machine`, and is alive."""
+        for slot in slots:
+            host = slot.rpartition("@")[2]
+            self.work.report_worker(slot, host=host, pid=7, device="cpu", threads=1, versions={})
+
+    def claim_and_fail(self, worker: str, reason: str, fault: Fault) -> ShardClaim:
+        claim = self.claim(worker)
+        assert self.work.fail_shard(claim, reason, fault=fault)
         return claim
 
     def claim_finalise(self, worker: str = "worker-1") -> FinaliseClaim:

@@ -11,18 +11,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tests.wrapped_model import WrappedModel
 from vaeval_core.checkpoints.base import Posterior
-from vaeval_core.checkpoints.linear_gaussian import LinearGaussianVae, fit_linear_gaussian, linear_gaussian_vae
+from vaeval_core.checkpoints.linear_gaussian import fit_linear_gaussian, linear_gaussian_vae
 from vaeval_core.evaluate import measure_reference_shard, measure_shard, merge_reference, merge_shards, score
 from vaeval_core.evaluation_result import MetricValue
 from vaeval_core.features.base import AllFeatures
 from vaeval_core.images.factor_labels import FactorLabels
-from vaeval_core.likelihood import Likelihood
 from vaeval_core.metrics.catalogue import METRICS, metric_versions
 from vaeval_core.protocol import Protocol
 from vaeval_core.shard_plan import plan_shards
 from vaeval_core.testing import ImagesInMemory, PixelExtractor, protocol_for
-from vaeval_core.types import Float32, ImageShape, Uint8
+from vaeval_core.types import Float32, Uint8
 
 OF_LARGE_IMAGES = ("ms_ssim", "ms_ssim_drawn")
 """Metrics that need more pixels than a test of all others can afford."""
@@ -58,31 +58,14 @@ class FourPlaces(PixelExtractor):
         return AllFeatures(features, classes if logits else None, np.square(features) if spatial else None)
 
 
-@dataclass(frozen=True)
-class WithCodes:
+@dataclass
+class WithCodes(WrappedModel):
     """A linear model that also quantises the mean grey of each image, into one of four codes."""
-
-    model: LinearGaussianVae
-
-    @property
-    def image_shape(self) -> ImageShape:
-        return self.model.image_shape
-
-    @property
-    def latent_size(self) -> int:
-        return self.model.latent_size
-
-    @property
-    def likelihood(self) -> Likelihood:
-        return self.model.likelihood
 
     def encode(self, images: Float32) -> Posterior:
         own = self.model.encode(images)
         codes = np.minimum(images.mean(axis=(1, 2, 3)) * 4, 3).astype(np.int64)[:, np.newaxis]
         return Posterior(own.mean, own.log_variance, codes=codes, codebook_size=4)
-
-    def decode(self, latents: Float32) -> Float32:
-        return self.model.decode(latents)
 
 
 def images_with_factors() -> ImagesInMemory:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.numerics.known_linear_model import DIVERGENCES, images_from_the_model, linear_model
+from tests.wrapped_model import WrappedModel
 from vaeval_core.checkpoints.base import Posterior
 from vaeval_core.checkpoints.linear_gaussian import LinearGaussianVae, fit_linear_gaussian
 from vaeval_core.evaluate import measure_reference_shard, measure_shard, merge_reference, merge_shards, score
@@ -266,24 +267,11 @@ def test_a_posterior_that_is_not_finite_is_no_verdict() -> None:
 # --- other posteriors -------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Turned:
+@dataclass
+class Turned(WrappedModel):
     """The linear model with its latents turned: the same images, and a posterior of full covariance."""
 
-    model: LinearGaussianVae
     turn: np.ndarray
-
-    @property
-    def image_shape(self) -> ImageShape:
-        return self.model.image_shape
-
-    @property
-    def latent_size(self) -> int:
-        return self.model.latent_size
-
-    @property
-    def likelihood(self) -> Likelihood:
-        return self.model.likelihood
 
     def encode(self, images: Float32) -> Posterior:
         own = self.model.encode(images)

@@ -12,10 +12,11 @@ from tests.inception_tensors import random_tensors
 from tests.numerics.inception_graph import graph_definition, run_graph
 from vaeval_core.features import load_extractor
 from vaeval_core.features.catalogue import resolve_extractor
-from vaeval_core.features.converted_weights import Tensors, fold, load_converted
+from vaeval_core.features.converted_weights import fold, load_converted
 from vaeval_core.features.fid_weights import import_fid_weights
 from vaeval_core.features.inception_extractor import InceptionExtractor
 from vaeval_core.features.inception_v3 import build_network, scale_to_graph_range
+from vaeval_core.features.tensor_files import Tensors
 from vaeval_core.features.verified_weights import WeightsFolder
 from vaeval_core.protocol import ExtractorSpec
 from vaeval_core.types import Float32, Uint8

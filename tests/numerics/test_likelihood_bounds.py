@@ -18,6 +18,7 @@ from tests.numerics.known_linear_model import (
     linear_model,
     log_likelihood,
 )
+from tests.wrapped_model import WrappedModel
 from vaeval_core.checkpoints.base import Posterior
 from vaeval_core.checkpoints.linear_gaussian import LinearGaussianVae
 from vaeval_core.errors import InvalidInput
@@ -27,7 +28,7 @@ from vaeval_core.likelihood import Likelihood
 from vaeval_core.measurements.dequantisation import bits_per_dimension, dequantise
 from vaeval_core.measurements.gaussian_divergence import divergence_to_standard_normal
 from vaeval_core.testing import TwoPixelVae
-from vaeval_core.types import Float32, ImageShape, IndexRange
+from vaeval_core.types import Float32, IndexRange
 
 BERNOULLI = Likelihood(kind="bernoulli")
 
@@ -43,23 +44,11 @@ def measure(adapter: object, images: np.ndarray, how: DrawPlan, start: int = 0) 
 
 
 @dataclass
-class WrongPosterior:
+class WrongPosterior(WrappedModel):
     """The linear model with an encoder that is off: means moved by a third of σ, variances doubled."""
 
     model: LinearGaussianVae = field(default_factory=linear_model)
     decoded: list[int] = field(default_factory=list)
-
-    @property
-    def image_shape(self) -> ImageShape:
-        return self.model.image_shape
-
-    @property
-    def latent_size(self) -> int:
-        return self.model.latent_size
-
-    @property
-    def likelihood(self) -> Likelihood:
-        return self.model.likelihood
 
     def encode(self, images: Float32) -> Posterior:
         exact = self.model.encode(images)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +9,7 @@ import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
 from tests.lpips_tensors import lpips_state
+from tests.numerics.parity import parity
 from vaeval_core.checkpoints.linear_gaussian import fit_linear_gaussian
 from vaeval_core.errors import ImagesRejected
 from vaeval_core.evaluate import measure_reference_shard, measure_shard, merge_reference, merge_shards, score
@@ -27,8 +24,6 @@ from vaeval_core.testing import ImagesInMemory, PixelExtractor, protocol_for
 from vaeval_core.types import Float64, Uint8
 
 pytestmark = pytest.mark.tensorflow
-
-PROJECT = Path(__file__).parents[2]
 
 
 _, TENSORS = convert_state_dict(lpips_state("alex"), Path("any.pth"))
@@ -178,16 +173,5 @@ def test_the_metric_is_its_mean_however_the_work_is_cut(with_alex: PerceptualDis
 
 @pytest.mark.backend
 def test_it_is_what_the_package_of_the_authors_gives() -> None:
-    for package in ("torch", "torchvision", "lpips"):
-        if importlib.util.find_spec(package) is None:
-            pytest.skip(f"{package} is not installed")
-    ended = subprocess.run(
-        [sys.executable, "-m", "benchmarks.parity_lpips"],
-        cwd=PROJECT,
-        env={**os.environ, "PYTHONPATH": str(PROJECT), "TF_CPP_MIN_LOG_LEVEL": "3"},
-        capture_output=True,
-        text=True,
-    )
-    # 1 if a difference is beyond 1e-5 of the distance.
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert ended.stdout.count("×") == 6
+    """Within 1e-5 of each distance."""
+    assert parity("benchmarks.parity_lpips", ("torch", "torchvision", "lpips")).count("×") == 6

@@ -14,8 +14,9 @@ import pytest
 
 from tests.inception_tensors import as_state_dict, graph_bytes, random_tensors
 from vaeval_core.errors import InvalidInput
-from vaeval_core.features.converted_weights import checked, tensors_digest
+from vaeval_core.features.converted_weights import checked
 from vaeval_core.features.graph_definition import read_constants
+from vaeval_core.features.tensor_files import tensors_digest
 from vaeval_core.features.torch_state_dict import convert_state_dict, read_state_dict
 
 PATH = Path("weights.pth")

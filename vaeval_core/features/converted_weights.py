@@ -5,16 +5,12 @@
     softmax/weights, softmax/biases                                  (2048, 1008), (1008,)
 
 Names are those of the published graph. Values are kept as published and not folded, so the two formats that they are
-published in, a TensorFlow graph and a PyTorch state dict, give the same bits. The digest is over names, shapes and
-values: it is the file's name and, in protocols, the identity of the weights. What file they came from stands in the
-header, and does not count.
+published in, a TensorFlow graph and a PyTorch state dict, give the same bits, and so the same digest (`tensor_files`).
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +20,7 @@ from safetensors.numpy import load_file, save
 from vaeval_core.errors import InvalidInput, WeightsUnavailable
 from vaeval_core.features.inception_v3 import ConvolutionWeights, fold_batch_norm
 from vaeval_core.features.inception_v3_architecture import FEATURES, kernel_shapes
+from vaeval_core.features.tensor_files import Source, Tensors, tensors_digest, undamaged_tensors
 from vaeval_core.features.verified_weights import WeightsFolder
 from vaeval_core.types import Float32
 
@@ -31,17 +28,6 @@ LOGITS = 1008
 """Outputs of the published classifier."""
 
 NORMALISATION = ("gamma", "beta", "moving_mean", "moving_variance")
-
-Tensors = dict[str, Float32]
-"""Name → value, in the order of `tensor_shapes`."""
-
-
-@dataclass(frozen=True)
-class Source:
-    """The file that tensors were read from: its name, and the sha256 of its content."""
-
-    name: str
-    sha256: str
 
 
 def tensor_shapes() -> dict[str, tuple[int, ...]]:
@@ -82,15 +68,6 @@ def checked(found: Mapping[str, Float32], path: Path) -> Tensors:
         if name.endswith("moving_variance") and found[name].min() < 0:
             raise _rejected(path, f"{name} holds a negative variance")
     return {name: np.ascontiguousarray(found[name], dtype="<f4") for name in expected}
-
-
-def tensors_digest(tensors: Tensors) -> str:
-    """sha256 over name, shape and little-endian bytes of every tensor, in order."""
-    digest = hashlib.sha256()
-    for name, tensor in tensors.items():
-        digest.update(f"{name} {tensor.shape}\n".encode("ascii"))
-        digest.update(np.ascontiguousarray(tensor, dtype="<f4").data)
-    return digest.hexdigest()
 
 
 def write_converted(store: WeightsFolder, tensors: Tensors, source: Source) -> str:
@@ -156,18 +133,6 @@ def holds_converted(store: WeightsFolder, digest: str) -> bool:
     return _undamaged(store, digest) is not None
 
 
-def source_of(path: Path) -> Source | None:
-    """What a converted file says it was made of; None if it does not say, or is no such file."""
-    try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-    except (safetensors.SafetensorError, OSError):
-        return None
-    if not {"source_name", "source_sha256"} <= metadata.keys():
-        return None
-    return Source(metadata["source_name"], metadata["source_sha256"])
-
-
 def fold(tensors: Tensors) -> dict[str, ConvolutionWeights]:
     """Scope → kernel and bias of every convolution with its normalisation folded in."""
     return {
@@ -183,15 +148,7 @@ def fold(tensors: Tensors) -> dict[str, ConvolutionWeights]:
 
 
 def _undamaged(store: WeightsFolder, digest: str) -> Tensors | None:
-    path = store.converted_path_of(digest)
-    with store.storage_errors():
-        if not path.is_file():
-            return None
-        try:
-            tensors = read_converted(path)
-        except InvalidInput:
-            return None
-    return tensors if tensors_digest(tensors) == digest else None
+    return undamaged_tensors(store, store.converted_path_of(digest), digest, read_converted)
 
 
 def _rejected(path: Path, found: str) -> InvalidInput:

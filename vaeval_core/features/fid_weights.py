@@ -12,14 +12,10 @@ from pathlib import Path
 
 from vaeval_core.errors import InvalidInput, WeightsUnavailable
 from vaeval_core.features.converted_weights import (
-    Source,
-    Tensors,
     checked,
     holds_converted,
     load_converted,
     read_converted,
-    source_of,
-    tensors_digest,
     write_converted,
 )
 from vaeval_core.features.graph_definition import read_constants
@@ -34,6 +30,7 @@ from vaeval_core.features.published_weights import (
     unverified,
 )
 from vaeval_core.features.resumable_download import OnProgress, ignore_progress
+from vaeval_core.features.tensor_files import Source, Tensors, source_of, tensors_digest
 from vaeval_core.features.torch_state_dict import read_state_dict
 from vaeval_core.features.verified_weights import WeightsFolder, digests_of
 from vaeval_core.features.weights_formats import format_of

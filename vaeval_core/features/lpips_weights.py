@@ -22,9 +22,9 @@ import safetensors
 from safetensors.numpy import load_file, save
 
 from vaeval_core.errors import InvalidInput, WeightsUnavailable
-from vaeval_core.features.converted_weights import Source, Tensors, tensors_digest
 from vaeval_core.features.lpips_architecture import ARCHITECTURES, SCALE, SHIFT
 from vaeval_core.features.published_weights import require_file, unreadable
+from vaeval_core.features.tensor_files import Source, Tensors, tensors_digest, undamaged_tensors
 from vaeval_core.features.torch_file import read_tensors_by_name
 from vaeval_core.features.verified_weights import WeightsFolder, digests_of
 from vaeval_core.features.weights_formats import format_of
@@ -196,15 +196,7 @@ def _read_converted(path: Path) -> tuple[PerceptualNetwork, Tensors]:
 
 
 def _undamaged(store: WeightsFolder, digest: str) -> Tensors | None:
-    path = path_of(store, digest)
-    with store.storage_errors():
-        if not path.is_file():
-            return None
-        try:
-            _, tensors = _read_converted(path)
-        except InvalidInput:
-            return None
-    return tensors if tensors_digest(tensors) == digest else None
+    return undamaged_tensors(store, path_of(store, digest), digest, lambda path: _read_converted(path)[1])
 
 
 def _rejected(path: Path, found: str) -> InvalidInput:

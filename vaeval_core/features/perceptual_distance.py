@@ -25,7 +25,7 @@ from vaeval_core.shard_plan import NETWORK_BATCH
 from vaeval_core.types import Float64, Uint8
 
 if TYPE_CHECKING:
-    from vaeval_core.features.converted_weights import Tensors
+    from vaeval_core.features.tensor_files import Tensors
 
 _LEAST_NORM = 1e-10
 """Added to norms, as published: where a slice gives nothing, its output stays nothing."""

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from vaeval_core.errors import InvalidInput
-from vaeval_core.features.converted_weights import Tensors, checked
+from vaeval_core.features.converted_weights import checked
 from vaeval_core.features.inception_v3_architecture import kernel_shapes
+from vaeval_core.features.tensor_files import Tensors
 from vaeval_core.features.torch_file import read_tensors_by_name
 from vaeval_core.types import Float32
 

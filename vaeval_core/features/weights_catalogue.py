@@ -15,10 +15,11 @@ from typing import Literal
 
 from vaeval_core.errors import InvalidInput, WeightsUnavailable
 from vaeval_core.features import fid_weights, keras_applications, keras_weights_file, lpips_weights
-from vaeval_core.features.converted_weights import holds_converted, source_of
+from vaeval_core.features.converted_weights import holds_converted
 from vaeval_core.features.published_file import PublishedFile
 from vaeval_core.features.published_weights import require_file, unreadable
 from vaeval_core.features.resumable_download import OnProgress, ignore_progress
+from vaeval_core.features.tensor_files import source_of
 from vaeval_core.features.verified_weights import WeightsFolder
 from vaeval_core.features.weights_formats import format_of
 

@@ -14,8 +14,8 @@ from tests.file_server import serving
 from tests.inception_tensors import GRAPH, SMALL_SHAPES, graph_bytes, published_as, small_tensors
 from tests.unit.cli.conftest import Outcome
 from vaeval_core.features import converted_weights, fid_weights, keras_weights_file
-from vaeval_core.features.converted_weights import tensors_digest
 from vaeval_core.features.published_file import PublishedFile
+from vaeval_core.features.tensor_files import tensors_digest
 
 Vaeval = Callable[..., Outcome]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -297,6 +298,18 @@ def test_a_store_that_is_not_mounted_costs_a_pause_and_no_shard(application: App
     assert finalise_next(application, "evaluation") is FinaliseOutcome.FINISHED
 
 
+@contextmanager
+def reading_raises(error: Exception, application: Application, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whoever reads arrays inside meets the error."""
+
+    def fail(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(application.artifacts, "read_arrays", fail)
+        yield
+
+
 @pytest.mark.parametrize(
     ("error", "told"),
     [
@@ -309,11 +322,7 @@ def test_what_may_pass_fails_the_evaluation_only_after_three_attempts(
 ) -> None:
     finalise_next(application, "reference")
 
-    def fail(*_: object) -> None:
-        raise error
-
-    with monkeypatch.context() as patch:
-        patch.setattr(application.artifacts, "read_arrays", fail)
+    with reading_raises(error, application, monkeypatch):
         for _ in range(2):
             assert finalise_next(application, "evaluation") is FinaliseOutcome.RELEASED
             assert application.reads.evaluation(1).state is EvaluationState.RUNNING
@@ -331,11 +340,7 @@ def test_a_storage_that_is_away_fails_no_evaluation_however_often_it_is_asked(
 ) -> None:
     finalise_next(application, "reference")
 
-    def fail(*_: object) -> None:
-        raise error
-
-    with monkeypatch.context() as patch:
-        patch.setattr(application.artifacts, "read_arrays", fail)
+    with reading_raises(error, application, monkeypatch):
         for _ in range(5):
             assert finalise_next(application, "evaluation") is FinaliseOutcome.RELEASED
             end_pause(application)

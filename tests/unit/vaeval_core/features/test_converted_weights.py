@@ -16,18 +16,15 @@ from tests.inception_tensors import small_tensors
 from vaeval_core.errors import InvalidInput, WeightsUnavailable
 from vaeval_core.features import converted_weights
 from vaeval_core.features.converted_weights import (
-    Source,
-    Tensors,
     checked,
     fold,
     holds_converted,
     load_converted,
     read_converted,
-    source_of,
     tensor_shapes,
-    tensors_digest,
     write_converted,
 )
+from vaeval_core.features.tensor_files import Source, Tensors, source_of, tensors_digest
 from vaeval_core.features.verified_weights import WeightsFolder
 
 PATH = Path("weights")

@@ -19,7 +19,7 @@ from tests.inception_tensors import ARCHIVE, GRAPH, archive_bytes, graph_bytes, 
 from vaeval_core.errors import InvalidInput, NotFound, WeightsUnavailable
 from vaeval_core.features import fid_weights
 from vaeval_core.features.catalogue import load_extractor, resolve_extractor
-from vaeval_core.features.converted_weights import Source, load_converted, source_of, tensors_digest
+from vaeval_core.features.converted_weights import load_converted
 from vaeval_core.features.fid_weights import (
     LABEL,
     SOURCES,
@@ -29,6 +29,7 @@ from vaeval_core.features.fid_weights import (
     read_tensors,
 )
 from vaeval_core.features.published_file import PublishedFile
+from vaeval_core.features.tensor_files import Source, source_of, tensors_digest
 from vaeval_core.features.verified_weights import WeightsFolder, digests_of
 from vaeval_core.features.weights_catalogue import is_published
 

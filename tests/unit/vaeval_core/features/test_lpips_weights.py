@@ -10,13 +10,13 @@ from safetensors.numpy import save_file
 
 from tests.lpips_tensors import lpips_state
 from vaeval_core.errors import InvalidInput, NotFound, WeightsUnavailable
-from vaeval_core.features.converted_weights import Tensors
 from vaeval_core.features.lpips_weights import (
     convert_state_dict,
     import_lpips_weights,
     load_lpips_weights,
     shapes_of,
 )
+from vaeval_core.features.tensor_files import Tensors
 from vaeval_core.features.weights_catalogue import (
     fetch_weights,
     import_weights_file,

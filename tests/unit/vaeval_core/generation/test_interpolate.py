@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from tests.wrapped_model import WrappedModel
 from vaeval_core.checkpoints.base import Posterior
 from vaeval_core.checkpoints.linear_gaussian import LinearGaussianVae, linear_gaussian_vae
 from vaeval_core.errors import InvalidInput, TooFewImages
@@ -21,9 +22,8 @@ from vaeval_core.generation.interpolation_pairs import (
 )
 from vaeval_core.generation.latent_paths import points_between
 from vaeval_core.generation.traverse import most_used_dimensions, prior_quantiles, traverse
-from vaeval_core.likelihood import Likelihood
 from vaeval_core.protocol import PathKind
-from vaeval_core.types import Float32, ImageShape, IndexRange
+from vaeval_core.types import Float32, IndexRange
 
 BATCH = 8
 
@@ -38,24 +38,12 @@ def _model() -> LinearGaussianVae:
 
 
 @dataclass
-class WatchedVae:
+class WatchedVae(WrappedModel):
     """A real model that notes how many images each of its networks was called with."""
 
     model: LinearGaussianVae = field(default_factory=_model)
     encoded: list[int] = field(default_factory=list)
     decoded: list[int] = field(default_factory=list)
-
-    @property
-    def image_shape(self) -> ImageShape:
-        return self.model.image_shape
-
-    @property
-    def latent_size(self) -> int:
-        return self.model.latent_size
-
-    @property
-    def likelihood(self) -> Likelihood | None:
-        return self.model.likelihood
 
     def encode(self, images: Float32) -> Posterior:
         self.encoded.append(len(images))
